@@ -1,0 +1,1 @@
+"""The engine: images of volumes while they are in use, put back and proven equal."""

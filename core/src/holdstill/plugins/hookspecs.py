@@ -1,0 +1,98 @@
+"""Every hook, typed: what a plugin may implement, what it is given, what it hands back.
+
+A plugin is a module (or object) found by an entry point of the group ``holdstill``. It states ``API = 0`` and marks its
+functions with ``hookimpl``. It implements the hooks it has a talent for, and names only the arguments it wants.
+
+The core never broadcasts an action: each call goes to *one* chosen plugin, and what comes back is checked to be of
+the type
+stated here. An exception that is no ``HoldstillError`` is reported as that plugin's fault.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pluggy
+
+from holdstill.model.blockmap import BlockMap, WholeVolume
+from holdstill.model.image import Image
+from holdstill.model.volume import FilesystemFacts, VolumeFacts
+from holdstill.spi.provider import ProviderInfo
+from holdstill.spi.reader import Reader
+from holdstill.spi.restore import RestoreTarget
+from holdstill.spi.still import Freeze, HoldRequest, Still
+from holdstill.spi.target import Target
+from holdstill.spi.volume import Volume
+
+#: the entry-point group, and pluggy's project name
+PROJECT: Final = "holdstill"
+#: raised when a working plugin would stop working; 0.x until the LVM2 and JFS2 providers have lived in it
+API: Final = 0
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def provider_info() -> ProviderInfo:  # type: ignore[empty-body]
+    """Say what this plugin is. Required. No I/O."""
+
+
+@hookspec
+def identify(path: str) -> Volume | None:
+    """Find the volume behind what the user named: a device node, a mount point, an image file.
+
+    ``path`` is absolute. None: not one of mine (then the core's plain-file volume is tried). Raises ``VolumeMissing``,
+    ``VolumeDenied``, ``VolumeUnusable``. Only asked of plugins that apply here. The file system need not be filled
+    in: ``recognise`` does that.
+    """
+
+
+@hookspec
+def list_volumes() -> list[VolumeFacts]:  # type: ignore[empty-body]
+    """Every volume of this host that could be imaged, for ``holdstill volumes``."""
+
+
+@hookspec
+def recognise(reader: Reader) -> FilesystemFacts | None:
+    """Say what is in the volume, from its signature, or None. Never raises for what is on the disk; may raise
+    ``ReadFault``.
+    """
+
+
+@hookspec
+def enumerate_used_blocks(reader: Reader, facts: FilesystemFacts) -> BlockMap | WholeVolume:  # type: ignore[empty-body]
+    """Read which blocks the file system has allocated, from the reader alone: no OS call.
+
+    Obligations: a superset is slow, a subset is data loss. Anything unknown, damaged or out of date is
+    ``WholeVolume(reason)``, or
+    ``StructureFault`` while the windows are iterated. Every byte is hostile: bounded loops, bounded memory, checked
+    offsets.
+    """
+
+
+@hookspec
+def snapshot(volume: Volume, request: HoldRequest) -> Still:  # type: ignore[empty-body]
+    """Make a still of a volume that stays in use. Whatever is acquired is in ``request.journal`` before it exists."""
+
+
+@hookspec
+def freeze(volume: Volume, request: HoldRequest) -> Freeze:  # type: ignore[empty-body]
+    """Hold the volume's writers for at most ``request.limit`` seconds. It thaws by itself when we die."""
+
+
+@hookspec
+def restore(image: Image, target: Volume) -> RestoreTarget | None:
+    """Take part in a restore, or None. All plugins that answer are asked for their objections."""
+
+
+@hookspec
+def storage_target(url: str) -> Target:  # type: ignore[empty-body]
+    """Open the target behind ``url``, whose scheme is one of ``provider_info().schemes``. Makes nothing there."""
+
+
+@hookspec
+def release_held(kind: str, facts: dict[str, str]) -> bool:  # type: ignore[empty-body]
+    """Undo one journal entry that a killed process left (``holdstill recover``). True: proven gone. Harmless to
+    repeat.
+    """

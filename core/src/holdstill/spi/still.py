@@ -1,0 +1,111 @@
+"""A view of a volume that does not change while it is read."""
+
+from __future__ import annotations
+
+import abc
+import enum
+
+import attrs
+
+from holdstill.model.extents import Extents
+from holdstill.model.volume import Consistency, Mode
+from holdstill.spi.journal import Journal
+from holdstill.spi.reader import Reader
+
+
+@attrs.frozen
+class Fill:
+    """How full the space is that a snapshot keeps old blocks in. Bytes. For warnings and early ends, never for
+    correctness.
+    """
+
+    used: int
+    size: int
+
+
+class Exactness(enum.StrEnum):
+    """How much of the still is the one instant it claims to be."""
+
+    WHOLE = "whole"
+    """Every byte."""
+    INSIDE_MAP = "inside-map"
+    """Every byte that the file system has allocated. What is free may be newer (a JFS2 snapshot need not keep old
+    free blocks), so an
+    image of the whole volume is fuzzy outside the map."""
+    FUZZY = "fuzzy"
+    """Nothing is claimed."""
+
+
+@attrs.frozen
+class HoldRequest:
+    """What a provider is asked for when it makes a still or a freeze."""
+
+    run: str
+    """Names this job: part of the name or tag of whatever is acquired."""
+    journal: Journal
+    cache_size: str = ""
+    """Snapshot space: ``20%`` of the volume, or a size in bytes; empty leaves it to the provider."""
+    limit: float = 60.0
+    """Seconds that a freeze may last."""
+
+
+class Still(abc.ABC):
+    """What the pipeline reads. Made by a provider (snapshot), or by the core from what a platform offers (offline,
+    dynamic).
+
+    Obligations:
+
+    1. Everything, the block map too, is read through ``open_reader``: a map read by another way is a map of another
+       instant.
+    2. A reader that composes origin and snapshot asks what has moved *after* the read of the origin has ended, never
+       before and never beside it;
+       "moved" may be remembered, "not moved" may not.
+    3. Once untrue, untrue for good: the reason is kept, also if the snapshot is made anew under the same name.
+       Readers raise ``ReadFault`` as
+       soon as the still is known to be lost.
+    4. What it acquires is in the journal before it exists.
+    """
+
+    mode: Mode
+    consistency: Consistency
+    exactness: Exactness = Exactness.WHOLE
+    not_held: Extents = Extents.none()
+    """Ranges that the snapshot does not cover and that are read as they are (an LVCB, an inline log)."""
+
+    @abc.abstractmethod
+    def open_reader(self) -> Reader:
+        """The reader of the still. Closed before ``release``."""
+
+    @abc.abstractmethod
+    def untrue(self) -> str | None:
+        """Why what was read is not one instant of the volume (a sentence), or None: it stayed true. This is
+        house.md's ``still_true``.
+
+        Asked after the last read and before the commit, and when a read fails.
+        """
+
+    def fill(self) -> Fill | None:
+        """How full the snapshot's space is; None where there is no such thing. Asked every few seconds."""
+        return None
+
+    @abc.abstractmethod
+    def release(self) -> None:
+        """Give back everything that was acquired. May be called twice. Raises only if something is left, saying
+        what.
+        """
+
+
+class Freeze(abc.ABC):
+    """A volume whose writers wait. It ends by itself at its limit, also if we are killed."""
+
+    @abc.abstractmethod
+    def renew(self) -> None:
+        """Ask for the limit again, counted from now. Raises ``VolumeChanged`` if it had ended already."""
+
+    @abc.abstractmethod
+    def ended(self) -> str | None:
+        """Why the freeze no longer held at some moment since it began (a sentence), or None: it held. Sticky."""
+
+    @abc.abstractmethod
+    def thaw(self) -> None:
+        """Let the writers go on. May be called twice."""

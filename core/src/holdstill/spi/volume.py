@@ -1,0 +1,39 @@
+"""A volume as a platform knows it."""
+
+from __future__ import annotations
+
+import abc
+
+from holdstill.errors import VolumeBusy
+from holdstill.model.volume import VolumeFacts
+from holdstill.spi.reader import Reader
+from holdstill.spi.writer import Writer
+
+
+class Volume(abc.ABC):
+    """What ``identify`` hands back: the facts, and the ways in and out. Holds nothing open itself."""
+
+    facts: VolumeFacts
+
+    @abc.abstractmethod
+    def open_reader(self, *, exclusive: bool) -> Reader:
+        """A reader of the volume itself.
+
+        ``exclusive``: for as long as the reader is open nobody else may change the volume, as far as the platform can
+        say so (O_EXCL on a
+        device, a lease on a file); where it cannot *prevent* it, ``changed()`` of the reader *notices* it. Raises
+        ``VolumeBusy`` naming who has
+        it. Not exclusive: read as it is, whoever writes; ``changed()`` is then not asked.
+        """
+
+    @abc.abstractmethod
+    def open_writer(self) -> Writer:
+        """A writer of the volume, always exclusive. Raises ``VolumeBusy`` for anything mounted or held."""
+
+    def unmount(self) -> None:
+        """Unmount every mount of the volume, for a restore that was told to (``--unmount``). Raises ``VolumeBusy``."""
+        raise VolumeBusy(
+            "this platform cannot unmount it for you",
+            subject=self.facts.path,
+            next_step="unmount it, then restore again",
+        )

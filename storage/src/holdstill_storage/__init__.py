@@ -1,0 +1,1 @@
+"""Where a holdstill repository lives: local directories, and whatever fsspec reaches."""

@@ -1,0 +1,1 @@
+"""Suites that holdstill plugins are held to, fakes and strategies."""
