@@ -17,6 +17,7 @@ import pluggy
 from holdstill.model.blockmap import BlockMap, WholeVolume
 from holdstill.model.image import Image
 from holdstill.model.volume import FilesystemFacts, VolumeFacts
+from holdstill.spi.holds import Undone
 from holdstill.spi.provider import ProviderInfo
 from holdstill.spi.reader import Reader
 from holdstill.spi.restore import RestoreTarget
@@ -73,7 +74,7 @@ def enumerate_used_blocks(reader: Reader, facts: FilesystemFacts) -> BlockMap | 
 
 @hookspec
 def snapshot(volume: Volume, request: HoldRequest) -> Still:  # type: ignore[empty-body]
-    """Make a still of a volume that stays in use. Whatever is acquired is in ``request.journal`` before it exists."""
+    """Make a still of a volume that stays in use. Whatever is acquired is in ``request.holds`` before it exists."""
 
 
 @hookspec
@@ -92,7 +93,5 @@ def storage_target(url: str) -> Target:  # type: ignore[empty-body]
 
 
 @hookspec
-def release_held(kind: str, facts: dict[str, str]) -> bool:  # type: ignore[empty-body]
-    """Undo one journal entry that a killed process left (``holdstill recover``). True: proven gone. Harmless to
-    repeat.
-    """
+def undo(kind: str, version: int, data: dict[str, str]) -> Undone:  # type: ignore[empty-body]
+    """Undo one thing that a failed or killed run left held. Only what ``data`` proves to be ours is touched."""

@@ -9,7 +9,7 @@ import attrs
 
 from holdstill.model.extents import Extents
 from holdstill.model.volume import Consistency, Mode
-from holdstill.spi.journal import Journal
+from holdstill.spi.holds import Holds
 from holdstill.spi.reader import Reader
 
 
@@ -20,6 +20,7 @@ class Fill:
     """
 
     used: int
+    """Starts above zero: the snapshot's own bookkeeping counts."""
     size: int
 
 
@@ -42,7 +43,8 @@ class HoldRequest:
 
     run: str
     """Names this job: part of the name or tag of whatever is acquired."""
-    journal: Journal
+    holds: Holds
+    """Where everything acquired is written down first."""
     cache_size: str = ""
     """Snapshot space: ``20%`` of the volume, or a size in bytes; empty leaves it to the provider."""
     limit: float = 60.0
@@ -63,7 +65,9 @@ class Still(abc.ABC):
     3. Once untrue, untrue for good: the reason is kept, also if the snapshot is made anew under the same name.
        Readers raise ``ReadFault`` as
        soon as the still is known to be lost.
-    4. What it acquires is in the journal before it exists.
+    4. What it acquires is in ``request.holds`` before it exists.
+    5. That a reader opens proves nothing: an overflowed snapshot opens too, and fails with a bare EIO. So when a read
+       fails the core asks ``untrue`` first.
     """
 
     mode: Mode
@@ -74,18 +78,20 @@ class Still(abc.ABC):
 
     @abc.abstractmethod
     def open_reader(self) -> Reader:
-        """The reader of the still. Closed before ``release``."""
+        """The reader of the still; may be called several times. Whoever opened it closes it, before ``release``."""
 
     @abc.abstractmethod
     def untrue(self) -> str | None:
         """Why what was read is not one instant of the volume (a sentence), or None: it stayed true. This is
         house.md's ``still_true``.
 
-        Asked after the last read and before the commit, and when a read fails.
+        Asked after the last read and before the commit, and when a read fails. Never raises: "cannot tell" is a reason.
         """
 
     def fill(self) -> Fill | None:
-        """How full the snapshot's space is; None where there is no such thing. Asked every few seconds."""
+        """How full the snapshot's space is; None where there is no such thing. Asked every few seconds, from a
+        thread of its own, so never behind a lock that a storage command may hold.
+        """
         return None
 
     @abc.abstractmethod
