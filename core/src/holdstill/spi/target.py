@@ -122,3 +122,10 @@ def check_key(key: str) -> str:
     if not KEY.fullmatch(key):
         raise ValueError(f"not an object key: {key!r}")
     return key
+
+
+def check_prefix(prefix: str) -> str:
+    """What ``list`` may be asked for, or ValueError: ``""``, or a folder of keys with its slash."""
+    if prefix and not (prefix.endswith("/") and KEY.fullmatch(prefix[:-1])):
+        raise ValueError(f"not a folder of object keys: {prefix!r}")
+    return prefix
