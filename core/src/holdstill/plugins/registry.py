@@ -1,0 +1,187 @@
+"""The plugins of this process, as typed methods: what the rest of the engine sees of plugins."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from types import UnionType
+from typing import Any
+
+import attrs
+
+from holdstill.errors import HoldstillError, PluginError
+from holdstill.model.blockmap import BlockMap, WholeVolume
+from holdstill.model.extents import Extents
+from holdstill.model.image import Image
+from holdstill.model.volume import FilesystemFacts, VolumeFacts
+from holdstill.model.windows import normalise
+from holdstill.plugins import loading
+from holdstill.plugins.loading import Candidate, Origin
+from holdstill.plugins.selection import Plugin, able, ambiguous, here, nobody, remedy, the_answer, the_one
+from holdstill.plugins.shelf import Shelf, expect, fault
+from holdstill.spi.provider import ProviderInfo
+from holdstill.spi.reader import Reader
+from holdstill.spi.restore import RestoreTarget
+from holdstill.spi.target import Target, TargetProperties
+from holdstill.spi.volume import Volume
+
+
+@attrs.frozen
+class PluginRow:
+    """One line of ``holdstill providers``: a plugin that works, or one that does not, and why."""
+
+    name: str
+    distribution: str
+    version: str
+    hooks: tuple[str, ...] = ()
+    info: ProviderInfo | None = None
+    broken: str | None = None
+
+
+class Plugins:
+    """All plugins, loaded once, when first needed.
+
+    An action goes to one chosen plugin. What comes back is checked to be of the type that the hook states; anything
+    else, and any exception that is no ``HoldstillError``, is a ``PluginError`` naming the plugin and its distribution.
+    """
+
+    def __init__(self, found: Iterable[Candidate] | None = None) -> None:
+        """``found`` None: what is installed. Made by ``installed`` and ``of``."""
+        self._found = found
+
+    @classmethod
+    def installed(cls) -> Plugins:
+        """What is installed in this environment (see ``loading``)."""
+        return cls()
+
+    @classmethod
+    def of(cls, *modules: object) -> Plugins:
+        """These modules (or objects) and no others. Raises ``PluginError`` if one of them is broken."""
+        plugins = cls([Candidate(Origin("", "this process", ""), module) for module in modules])
+        for wreck in plugins._shelf.broken:
+            raise PluginError(wreck.reason, subject=str(wreck.origin))
+        return plugins
+
+    def rows(self) -> list[PluginRow]:
+        """Every plugin, working or broken, by name."""
+        working = [
+            PluginRow(p.origin.name, p.origin.distribution, p.origin.version, tuple(sorted(p.hooks)), p.info)
+            for p in self._shelf.plugins
+        ]
+        broken = [
+            PluginRow(b.origin.name, b.origin.distribution, b.origin.version, broken=b.reason)
+            for b in self._shelf.broken
+        ]
+        return sorted(working + broken, key=lambda row: (row.name, row.distribution))
+
+    # --- volumes --------------------------------------------------------------------------------
+
+    def identify(self, path: str) -> Volume | None:
+        """The volume behind ``path``, from the platform whose it is. None: nobody's, so a plain file or nothing.
+
+        Raises ``AmbiguousProvider``, and what the hook may raise.
+        """
+        claimants = []
+        for plugin in here(self._shelf.plugins, "identify"):
+            volume = self._ask(plugin, "identify", Volume | None, path=path)
+            if volume is not None:
+                expect(plugin, "identify", VolumeFacts, getattr(volume, "facts", None))
+                claimants.append((plugin, volume))
+        if len(claimants) > 1:
+            raise ambiguous([plugin for plugin, _ in claimants], path)
+        return claimants[0][1] if claimants else None
+
+    def list_volumes(self) -> list[VolumeFacts]:
+        """Every volume of this host that could be imaged. Raises ``NoProvider``."""
+        platforms = here(self._shelf.plugins, "list_volumes")
+        if not platforms:
+            help_ = remedy(self._shelf.broken, "platforms", sys.platform)
+            raise nobody("no installed plugin knows the volumes of this system", sys.platform, help_)
+        volumes = []
+        for plugin in platforms:
+            for facts in self._ask(plugin, "list_volumes", list):
+                expect(plugin, "list_volumes", VolumeFacts, facts)
+                volumes.append(facts)
+        return volumes
+
+    # --- used blocks ----------------------------------------------------------------------------
+
+    def recognise(self, reader: Reader) -> FilesystemFacts | None:
+        """What is in the volume, or None. Raises ``AmbiguousProvider`` if two plugins say different things."""
+        answers = []
+        for plugin in self._shelf.plugins:
+            if "recognise" in plugin.hooks:
+                facts = self._ask(plugin, "recognise", FilesystemFacts | None, reader=reader)
+                if facts is not None:
+                    answers.append((plugin, facts))
+        return the_answer(answers, "to know what is in this volume")
+
+    def unrecognised(self) -> str:
+        """Why nobody recognises what is in a volume: a sentence without its end."""
+        if any("recognise" in plugin.hooks for plugin in self._shelf.plugins):
+            return "it holds no file system that an installed plugin recognises"
+        help_ = remedy(self._shelf.broken, "filesystems", "ext4")
+        return f"no installed plugin recognises file systems; {help_}"
+
+    def enumerate_used_blocks(self, reader: Reader, facts: FilesystemFacts) -> BlockMap | WholeVolume:
+        """The claim of the plugin that reads ``facts.name``, or ``WholeVolume`` with what to install.
+
+        The windows are checked as they pass (``normalise``): a ``PluginError`` out of them names who broke the
+        contract.
+        """
+        readers = able(self._shelf.plugins, "enumerate_used_blocks", "filesystems", facts.name)
+        if not readers:
+            help_ = remedy(self._shelf.broken, "filesystems", facts.name)
+            said = f"no installed plugin reads the used blocks of {facts.name}"
+            return WholeVolume(f"{said}; {help_}" if help_ else said)
+        plugin = the_one(readers, f"to read the used blocks of {facts.name}")
+        claim: BlockMap | WholeVolume = self._ask(
+            plugin, "enumerate_used_blocks", BlockMap | WholeVolume, reader=reader, facts=facts
+        )
+        if isinstance(claim, WholeVolume):
+            return claim
+        if claim.block_size <= 0:
+            raise fault(plugin.origin, f"the block map has blocks of {claim.block_size} bytes")
+        return attrs.evolve(claim, windows=_watched(plugin, claim, reader.size))
+
+    # --- storage and restore --------------------------------------------------------------------
+
+    def storage_target(self, url: str) -> Target:
+        """Open the target behind ``url``; a bare path is a local directory. Raises ``NoProvider``."""
+        scheme = url.partition("://")[0].lower() if "://" in url else "file"
+        adapters = able(self._shelf.plugins, "storage_target", "schemes", scheme)
+        if not adapters:
+            help_ = remedy(self._shelf.broken, "schemes", scheme)
+            raise nobody(f"no installed plugin opens {scheme}:// targets", url, help_)
+        plugin = the_one(adapters, f"{scheme}:// targets")
+        target: Target = self._ask(plugin, "storage_target", Target, url=url)
+        expect(plugin, "storage_target", TargetProperties, getattr(target, "properties", None))
+        return target
+
+    def restore(self, image: Image, target: Volume) -> list[RestoreTarget]:
+        """Everybody who has something to say about this restore, by the plugin's name."""
+        parts = []
+        for plugin in here(self._shelf.plugins, "restore"):
+            part = self._ask(plugin, "restore", RestoreTarget | None, image=image, target=target)
+            if part is not None:
+                parts.append(part)
+        return parts
+
+    @cached_property
+    def _shelf(self) -> Shelf:
+        if self._found is None:
+            return Shelf(*loading.installed())
+        return Shelf(self._found, [])
+
+    def _ask(self, plugin: Plugin, hook: str, expected: type | UnionType, **arguments: object) -> Any:  # noqa: ANN401  # see expect
+        return expect(plugin, hook, expected, self._shelf.call(plugin, hook, arguments))
+
+
+def _watched(plugin: Plugin, claim: BlockMap, size: int) -> Iterator[Extents]:
+    try:
+        yield from normalise(claim.windows, size, overhang=claim.block_size - 1)
+    except HoldstillError:
+        raise
+    except Exception as error:
+        raise fault(plugin.origin, f"the block map is broken: {error}") from error

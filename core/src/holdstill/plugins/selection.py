@@ -1,0 +1,79 @@
+"""Choosing exactly one plugin for a job: none is an error that says what to install, two an error that names both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+import attrs
+
+from holdstill.errors import AmbiguousProvider, NoProvider
+from holdstill.plugins.catalogue import claims, would_help
+from holdstill.plugins.loading import BrokenPlugin, Origin
+from holdstill.spi.provider import ProviderInfo
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Plugin:
+    """A plugin that works: loaded, checked, and asked what it is."""
+
+    origin: Origin
+    info: ProviderInfo
+    hooks: frozenset[str]
+    module: object = attrs.field(repr=False)
+
+    def __str__(self) -> str:
+        return str(self.origin)
+
+
+def able(plugins: Iterable[Plugin], hook: str, talent: str, wanted: str) -> list[Plugin]:
+    """Those that implement ``hook`` and claim ``wanted`` among their ``talent`` (``schemes``, ``filesystems``)."""
+    return [plugin for plugin in plugins if hook in plugin.hooks and claims(plugin.info, talent, wanted)]
+
+
+def here(plugins: Iterable[Plugin], hook: str) -> list[Plugin]:
+    """Those that implement ``hook`` and whose operating system this is."""
+    return [plugin for plugin in plugins if hook in plugin.hooks and plugin.info.applies_here]
+
+
+def the_one(claimants: Sequence[Plugin], what: str) -> Plugin:
+    """The only claimant. ``what`` completes "both claim ..."."""
+    if len(claimants) > 1:
+        raise ambiguous(claimants, what)
+    return claimants[0]
+
+
+def the_answer(answers: Sequence[tuple[Plugin, T]], what: str) -> T | None:
+    """What the plugins say, if they agree. ``what`` completes "both claim ..."."""
+    if not answers:
+        return None
+    if any(answer != answers[0][1] for _, answer in answers[1:]):
+        raise ambiguous([plugin for plugin, _ in answers], what)
+    return answers[0][1]
+
+
+def ambiguous(claimants: Iterable[Plugin], what: str) -> AmbiguousProvider:
+    """The error that names every claimant."""
+    everybody = sorted(str(plugin) for plugin in claimants)
+    return AmbiguousProvider(
+        f"{' and '.join(everybody)} {'both' if len(everybody) == 2 else 'all'} claim {what}",
+        next_step="uninstall all but one of them, or name one in HOLDSTILL_BLOCK",
+    )
+
+
+def remedy(broken: Iterable[BrokenPlugin], talent: str, wanted: str) -> str:
+    """What to do so that ``wanted`` works: repair what is installed, or install what brings it. May be empty."""
+    helper = would_help(talent, wanted)
+    if helper is None:
+        return ""
+    for wreck in broken:
+        if wreck.origin.distribution == helper.distribution:
+            return f"{helper.distribution} is installed, but its plugin {wreck.reason}"
+    return f"install {helper.distribution}"
+
+
+def nobody(message: str, subject: str, help_: str) -> NoProvider:
+    """The error of a job that no plugin can do."""
+    return NoProvider(message, subject=subject, next_step=help_ or "`holdstill providers` shows what is installed")
