@@ -1,1 +1,79 @@
-"""The engine: images of volumes while they are in use, put back and proven equal."""
+"""holdstill: images of volumes while they are in use, put back and proven equal.
+
+The public names. They are looked up when first used, so that importing this package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+__version__: Final = "0.1.0"
+
+if TYPE_CHECKING:
+    from holdstill.engine import Engine, RepositoryFacts, SurveyedMap
+    from holdstill.errors import ExitCode, HoldstillError
+    from holdstill.jobs import Job
+    from holdstill.model.events import Event, Noted, Progress, Question, StageStarted, Warned
+    from holdstill.model.extents import Extents
+    from holdstill.model.image import Image, Sizes
+    from holdstill.model.requests import BackupRequest, OnReadError, RestoreRequest, VerifyRequest
+    from holdstill.model.results import BackupResult, Finding, MapResult, RestoreResult, VerifyResult
+    from holdstill.model.volume import Consistency, Mode, VolumeFacts
+    from holdstill.spi.conversation import Conversation
+
+_HOME: Final = {
+    "engine": ("Engine", "RepositoryFacts", "SurveyedMap"),
+    "errors": ("ExitCode", "HoldstillError"),
+    "jobs": ("Job",),
+    "model.events": ("Event", "Noted", "Progress", "Question", "StageStarted", "Warned"),
+    "model.extents": ("Extents",),
+    "model.image": ("Image", "Sizes"),
+    "model.requests": ("BackupRequest", "OnReadError", "RestoreRequest", "VerifyRequest"),
+    "model.results": ("BackupResult", "Finding", "MapResult", "RestoreResult", "VerifyResult"),
+    "model.volume": ("Consistency", "Mode", "VolumeFacts"),
+    "spi.conversation": ("Conversation",),
+}
+_MODULE_OF: Final = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "BackupRequest",
+    "BackupResult",
+    "Consistency",
+    "Conversation",
+    "Engine",
+    "Event",
+    "ExitCode",
+    "Extents",
+    "Finding",
+    "HoldstillError",
+    "Image",
+    "Job",
+    "MapResult",
+    "Mode",
+    "Noted",
+    "OnReadError",
+    "Progress",
+    "Question",
+    "RepositoryFacts",
+    "RestoreRequest",
+    "RestoreResult",
+    "Sizes",
+    "StageStarted",
+    "SurveyedMap",
+    "VerifyRequest",
+    "VerifyResult",
+    "VolumeFacts",
+    "Warned",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401  # any public name
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'holdstill' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"holdstill.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -30,6 +30,15 @@ class Volume(abc.ABC):
     def open_writer(self) -> Writer:
         """A writer of the volume, always exclusive. Raises ``VolumeBusy`` for anything mounted or held."""
 
+    def carries(self, path: str) -> bool:
+        """Does the file or directory ``path`` live on this volume, through any layer the platform can see (a loop
+        file on it, a device-mapper device on it, a file system spread over it)?
+
+        ``path`` need not exist: the nearest directory that does is asked. Never raises; what cannot be seen is False.
+        The core asks it for its own journal, cache, repository and code before anything is held or written.
+        """
+        return False
+
     def unmount(self) -> None:
         """Unmount every mount of the volume, for a restore that was told to (``--unmount``). Raises ``VolumeBusy``."""
         raise VolumeBusy(

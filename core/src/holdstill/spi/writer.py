@@ -20,7 +20,11 @@ class Writer(abc.ABC):
     """
 
     size: int
+    """Bytes."""
     alignment: int = 4096
+    """Writes at multiples of this, from buffers so aligned, cost no extra copy."""
+    zero_grain: int = 4096
+    """Runs of zeros shorter than this are better written than zeroed: small for a sparse file, large for a device."""
 
     @abc.abstractmethod
     def write(self, offset: int, buffer: Buffer) -> None:

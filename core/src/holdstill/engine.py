@@ -1,0 +1,172 @@
+"""What frontends hold in their hand. Each call opens what it needs and closes it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+
+from holdstill import __version__
+from holdstill.errors import Declined
+from holdstill.held.state import StateFolder
+from holdstill.model.events import Noted, Question
+from holdstill.model.extents import Extents
+from holdstill.model.image import Image
+from holdstill.model.requests import BackupRequest, RestoreRequest, VerifyRequest
+from holdstill.model.results import BackupResult, MapResult, RestoreResult, VerifyResult
+from holdstill.model.volume import VolumeFacts
+from holdstill.pipeline.backup import Backup
+from holdstill.pipeline.finding import find
+from holdstill.pipeline.recover import Recovered, recover
+from holdstill.pipeline.restore import Restore
+from holdstill.pipeline.survey import survey
+from holdstill.pipeline.workers import cores
+from holdstill.plugins.registry import PluginRow, Plugins
+from holdstill.repository.opening import create, open_repository
+from holdstill.repository.repository import Repository
+from holdstill.repository.trial import TargetReport, try_target
+from holdstill.repository.verify import verify
+from holdstill.spi.conversation import Conversation
+
+
+@attrs.frozen
+class RepositoryFacts:
+    """What ``init`` made."""
+
+    url: str
+    repository_id: str
+    chunk_size: int
+    digest: str
+    single_writer: bool
+    durability: str
+
+
+@attrs.frozen
+class SurveyedMap:
+    """The used blocks of a volume: the facts, and the runs as a stream that may be read more than once."""
+
+    result: MapResult
+    _windows: Iterator[Extents]
+
+    def windows(self) -> Iterator[Extents]:
+        """The used bytes, ascending, window by window."""
+        return self._windows
+
+
+class Engine:
+    """Back up, restore, verify, and all the rest. Holds no connection and no lock between calls; calls may run side
+    by side.
+    """
+
+    def __init__(self, plugins: Plugins | None = None, state: str | None = None, workers: int | None = None) -> None:
+        """With the installed plugins, the user's state folder and every core, unless told otherwise."""
+        self._plugins = plugins or Plugins.installed()
+        self._state = StateFolder(Path(state).absolute()) if state else StateFolder.default()
+        self._workers = workers or cores()
+
+    # --- repositories ---------------------------------------------------------------------------
+
+    def init(self, url: str, *, chunk_size: int | None = None, digest: str | None = None) -> RepositoryFacts:
+        """Make a repository. Raises ``RepositoryExists``, ``UsageError`` for a size or digest that there is not,
+        ``TargetError``.
+        """
+        with self._plugins.storage_target(url) as target:
+            target.prepare()
+            config = create(target, chunk_size=chunk_size, digest=digest).config
+            return RepositoryFacts(
+                target.url,
+                config.repository_id,
+                config.chunk_size,
+                config.digest,
+                config.single_writer,
+                target.properties.durability.value,
+            )
+
+    def check_target(self, url: str, talk: Conversation) -> TargetReport:
+        """Really try what the target behind ``url`` promises, below the key ``probe``. Never raises for a bad target:
+        it reports.
+        """
+        with self._plugins.storage_target(url) as target:
+            target.prepare()
+            return try_target(target, tell=lambda trial: talk.tell(Noted(f"{trial.name}: {trial.outcome}", target.url)))
+
+    # --- images ---------------------------------------------------------------------------------
+
+    def backup(self, url: str, request: BackupRequest, talk: Conversation) -> BackupResult:
+        """Take an image of one volume. It exists when this returns, and not before."""
+        with self._open(url) as repository:
+            return Backup(
+                self._plugins, repository, self._state, request, talk, self._workers, f"holdstill {__version__}"
+            ).run()
+
+    def images(self, url: str) -> list[Image]:
+        """Every committed image, the oldest first."""
+        with self._open(url) as repository:
+            return repository.images()
+
+    def show(self, url: str, image: str, of_volume: str | None = None) -> Image:
+        """One image, by its id, a unique prefix of it, or ``latest``. Raises ``ImageMissing``."""
+        with self._open(url) as repository:
+            return repository.find(image, of_volume)
+
+    def restore(self, url: str, request: RestoreRequest, talk: Conversation) -> RestoreResult:
+        """Put an image back and prove it. Asks ``restore.overwrite`` unless the target is a new file."""
+        with self._open(url) as repository:
+            return Restore(self._plugins, repository, self._state, request, talk, self._workers).run()
+
+    def verify(self, url: str, request: VerifyRequest, talk: Conversation) -> VerifyResult:
+        """Check images, all of them if none is named. What is damaged is in the result."""
+        with self._open(url) as repository:
+            images = [repository.find(name) for name in request.images] if request.images else None
+            return verify(repository, images, read_data=request.read_data, tell=talk.tell, cancelled=talk.cancelled)
+
+    def delete(self, url: str, image: str, talk: Conversation) -> Image:
+        """Forget an image; its space comes back with a prune. Asks ``delete.image``."""
+        with self._open(url) as repository:
+            found = repository.find(image)
+            text = f"Delete image {found.id[:12]} of {found.volume.path}, taken {found.taken}?"
+            facts = {"image": found.id, "volume": found.volume.path, "taken": found.taken, "host": found.host}
+            if talk.ask(Question("delete.image", text, facts=facts)) != "yes":
+                raise Declined("not confirmed; the image stays", subject=f"image {found.id[:12]}")
+            repository.forget(found)
+            return found
+
+    # --- this host ------------------------------------------------------------------------------
+
+    @contextmanager
+    def map(self, volume: str) -> Iterator[SurveyedMap]:
+        """Which blocks of a volume are in use. The volume is read as it is, whoever writes to it."""
+        found = find(self._plugins, volume)
+        with (
+            found.open_reader(exclusive=False) as reader,
+            survey(self._plugins, reader, found.facts, None, self._state.scratch) as surveyed,
+        ):
+            facts = attrs.evolve(found.facts, filesystem=surveyed.filesystem)
+            result = MapResult(
+                facts,
+                surveyed.filesystem,
+                surveyed.block_size,
+                surveyed.used_size,
+                surveyed.whole_volume_because,
+                surveyed.notes,
+            )
+            yield SurveyedMap(result, surveyed.windows())
+
+    def volumes(self) -> list[VolumeFacts]:
+        """Every volume of this host that could be imaged. Raises ``NoProvider`` without a platform plugin."""
+        return self._plugins.list_volumes()
+
+    def providers(self) -> list[PluginRow]:
+        """Every plugin, working or broken."""
+        return self._plugins.rows()
+
+    def recover(self, talk: Conversation) -> list[Recovered]:
+        """Let go of what killed runs of this host left held. Harmless to repeat; runs that live are left alone."""
+        return recover(self._state.journals, self._plugins, self._open, talk)
+
+    @contextmanager
+    def _open(self, url: str) -> Iterator[Repository]:
+        with self._plugins.storage_target(url) as target:
+            yield open_repository(target)

@@ -1,0 +1,1 @@
+"""What a run holds, written down before it is held, and how it is let go."""

@@ -1,0 +1,1 @@
+"""One file per arrow of the way of the data; the loops are all here."""

@@ -1,0 +1,233 @@
+"""The way of the data, as one sentence: volume, still, block map, chunks, packs, and the record that commits them."""
+
+from __future__ import annotations
+
+import platform
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Final
+
+import attrs
+
+from holdstill.errors import Fenced, VolumeChanged
+from holdstill.held.journal import Journal
+from holdstill.held.state import StateFolder
+from holdstill.model.events import StageStarted, Warned
+from holdstill.model.image import Image, Sizes, Unread
+from holdstill.model.requests import BackupRequest
+from holdstill.model.results import BackupResult
+from holdstill.model.volume import Mode, VolumeFacts
+from holdstill.pipeline.copying import READ_ALONG, Copier
+from holdstill.pipeline.dynamic import Settled, settle
+from holdstill.pipeline.finding import find
+from holdstill.pipeline.hold import hold
+from holdstill.pipeline.numbers import journalled, void_own_past
+from holdstill.pipeline.progress import Meter
+from holdstill.pipeline.sheet import Sheet
+from holdstill.pipeline.survey import Surveyed, survey
+from holdstill.plugins.registry import Plugins
+from holdstill.repository.layout import ID_SIZE, ZERO_ID, BlobKind
+from holdstill.repository.pages import TreeBuilder
+from holdstill.repository.repository import Repository
+from holdstill.repository.session import WriterSession
+from holdstill.spi.conversation import Conversation
+from holdstill.spi.reader import Reader
+from holdstill.spi.still import Still
+
+#: how often a fenced backup begins again before it gives up
+_BEGINNINGS: Final = 5
+
+
+@attrs.frozen
+class Backup:
+    """One backup of one volume."""
+
+    plugins: Plugins
+    repository: Repository
+    state: StateFolder
+    request: BackupRequest
+    talk: Conversation
+    workers: int
+    made_by: str
+
+    def run(self) -> BackupResult:
+        """Find, hold, survey, copy, commit, let go. Whatever it raises, nothing is held afterwards."""
+        began = time.monotonic()
+        self._stage("identify", self.request.volume)
+        volume = find(self.plugins, self.request.volume)
+        path = volume.facts.path
+        with ExitStack() as held:
+            self._stage("hold", path)
+            still = hold(volume, self.request.mode)
+            held.callback(still.release)
+            taken = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            reader = held.enter_context(still.open_reader())
+            self._stage("survey", path)
+            surveyed = held.enter_context(self._survey(reader, volume.facts))
+            facts = attrs.evolve(volume.facts, filesystem=surveyed.filesystem)
+            work = _Work(facts, still, reader, surveyed, taken, began)
+            if self.request.dry_run:
+                return work.planned()
+            return _result(self._until_committed(work), work)
+
+    def _until_committed(self, work: _Work) -> Image:
+        """A fence only costs another number: what was stored is found again, so the second time is reading only."""
+        void_own_past(self.repository, self.state.journals)
+        fenced: Fenced | None = None
+        for _ in range(_BEGINNINGS):
+            try:
+                return self._store(work)
+            except Fenced as error:
+                fenced = error
+                self.talk.tell(Warned(error.id, f"{error}; beginning again", work.facts.path))
+        assert fenced is not None
+        raise fenced
+
+    def _store(self, work: _Work) -> Image:
+        chunk_size = self.repository.config.chunk_size
+        with (
+            Journal.begin(self.state.journals) as journal,
+            self.repository.begin(platform.node()) as session,
+            journalled(journal, self.repository, session),
+            Sheet(self.state.scratch, -(-work.reader.size // chunk_size)) as sheet,
+        ):
+            copier = Copier(
+                still=work.still,
+                reader=work.reader,
+                session=session,
+                ids=self.repository.ids,
+                sheet=sheet,
+                chunk_size=chunk_size,
+                talk=self.talk,
+                workers=self.workers,
+                on_read_error=self.request.on_read_error,
+                read_along=READ_ALONG if self.request.gap_size is None else self.request.gap_size,
+            )
+            with self._copied(work, copier) as settled:
+                return self._commit(work, copier, settled)
+
+    def _copied(self, work: _Work, copier: Copier) -> Settled:
+        meter = Meter(self.talk, "read", work.facts.path, work.surveyed.used_size)
+        copier.copy(work.surveyed.windows(), meter)
+        meter.tell(copier.session.stored_size)
+        if work.still.mode is not Mode.DYNAMIC:
+            return Settled(work.surveyed)
+        return settle(copier, work.surveyed, lambda: self._survey(work.reader, work.facts), self.state.scratch, meter)
+
+    def _commit(self, work: _Work, copier: Copier, settled: Settled) -> Image:
+        self._stage("commit", work.facts.path)
+        session = copier.session
+        counted = _Counted(session, session.chunks())
+        copier.sheet.pour(counted)
+        chunks = counted.tree.finish()
+        writer = session.map_writer()
+        for window in settled.surveyed.windows():
+            writer.add(window)
+        blocks = writer.finish()
+        session.flush()
+        if reason := work.still.untrue():
+            raise VolumeChanged(reason, subject=work.facts.path, next_step="nothing was committed; try again")
+        return session.commit(
+            Image(
+                id="",
+                number=session.number,
+                host=platform.node(),
+                taken=work.taken,
+                volume=work.facts,
+                mode=work.still.mode,
+                consistency=work.still.consistency,
+                sizes=Sizes(
+                    volume_size=work.reader.size,
+                    used_size=settled.surveyed.used_size,
+                    read_size=copier.read_size,
+                    stored_size=session.stored_size,
+                    image_size=counted.encoded_size,
+                ),
+                chunk_size=copier.chunk_size,
+                chunks=chunks,
+                map=blocks,
+                map_block_size=settled.surveyed.block_size,
+                seconds=round(time.monotonic() - work.began, 3),
+                whole_volume_because=settled.surveyed.whole_volume_because,
+                notes=settled.surveyed.notes + settled.notes,
+                unread=tuple(Unread(offset, length) for offset, length in copier.unread),
+                new_chunks=copier.new_chunks,
+                reused_chunks=counted.chunks - copier.new_chunks,
+                made_by=self.made_by,
+            )
+        )
+
+    def _survey(self, reader: Reader, facts: VolumeFacts) -> Surveyed:
+        return survey(self.plugins, reader, facts, self.request.gap_size, self.state.scratch)
+
+    def _stage(self, stage: str, subject: str) -> None:
+        self.talk.tell(StageStarted(stage, subject))
+
+
+@attrs.frozen
+class _Work:
+    """What is held, and what is known of it."""
+
+    facts: VolumeFacts
+    still: Still
+    reader: Reader
+    surveyed: Surveyed
+    taken: str
+    began: float
+
+    def planned(self) -> BackupResult:
+        """What a dry run says."""
+        return BackupResult(
+            image=None,
+            volume=self.facts,
+            host=platform.node(),
+            mode=self.still.mode,
+            consistency=self.still.consistency,
+            whole_volume_because=self.surveyed.whole_volume_because,
+            sizes=Sizes(self.reader.size, self.surveyed.used_size),
+            new_chunks=0,
+            reused_chunks=0,
+            seconds=round(time.monotonic() - self.began, 3),
+            notes=self.surveyed.notes,
+        )
+
+
+@attrs.define
+class _Counted:
+    """A tree builder that counts the chunks it is given, and the encoded size of the distinct ones."""
+
+    session: WriterSession
+    tree: TreeBuilder
+    chunks: int = 0
+    encoded_size: int = 0
+
+    def append(self, ids: bytes) -> None:
+        for at in range(0, len(ids), ID_SIZE):
+            identity = ids[at : at + ID_SIZE]
+            if identity != ZERO_ID:
+                self.chunks += 1
+                self.encoded_size += self.session.need(BlobKind.CHUNK, identity)
+        self.tree.append(ids)
+
+    def append_zeros(self, count: int) -> None:
+        self.tree.append_zeros(count)
+
+
+def _result(image: Image, work: _Work) -> BackupResult:
+    lost = sum(unread.length for unread in image.unread)
+    return BackupResult(
+        image=image.id,
+        volume=image.volume,
+        host=image.host,
+        mode=image.mode,
+        consistency=image.consistency,
+        whole_volume_because=image.whole_volume_because,
+        sizes=image.sizes,
+        new_chunks=image.new_chunks,
+        reused_chunks=image.reused_chunks,
+        seconds=round(time.monotonic() - work.began, 3),
+        unread=image.unread,
+        notes=image.notes,
+        warnings=(f"{lost} bytes could not be read and are zero in the image",) if lost else (),
+    )

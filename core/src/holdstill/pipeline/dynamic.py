@@ -1,0 +1,132 @@
+"""A volume that changes while it is read: what became used meanwhile is read too, until nothing did, or three times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Final, Self
+
+import attrs
+import numpy as np
+
+from holdstill.errors import ReadFault
+from holdstill.model.extents import Extents
+from holdstill.model.windows import align, difference, regroup, union
+from holdstill.pipeline.copying import Copier
+from holdstill.pipeline.progress import Meter
+from holdstill.pipeline.spool import MapSpool
+from holdstill.pipeline.survey import Surveyed
+from holdstill.repository.layout import ID_SIZE
+
+#: how often the map is read again before the whole volume is taken
+ROUNDS: Final = 3
+#: chunks that are read twice, to say how much changes
+SAMPLES: Final = 64
+#: windows of two maps are matched in pieces of this many bytes
+_PIECE: Final = 1 << 30
+
+
+@attrs.frozen
+class Settled:
+    """The map that goes with the image, and what is to be said of it. Close it when the image is committed."""
+
+    surveyed: Surveyed
+    notes: tuple[str, ...] = ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.surveyed.close()
+
+
+def settle(
+    copier: Copier, first: Surveyed, survey_again: Callable[[], Surveyed], scratch: Path, meter: Meter
+) -> Settled:
+    """Read what the map gained while ``first`` was copied, and so on; give the union of all maps.
+
+    After ``ROUNDS`` rounds that all gained something the whole volume is read: a map that never stands still says
+    nothing.
+    """
+    known, rounds = first, 0
+    while rounds < ROUNDS:
+        rounds += 1
+        with survey_again() as again:
+            if again.whole_volume_because is not None and first.whole_volume_because is None:
+                return _whole(copier, known, again.whole_volume_because, scratch, meter)
+            gained = MapSpool(scratch)
+            with gained:
+                for window in difference(again.windows(), known.windows()):
+                    gained.append(window)
+                if not gained.total:
+                    return Settled(known, (_share_changed(copier, known),))
+                known = _united(known, again, scratch)
+                copier.copy(_of_touched_chunks(gained.windows(), known, copier), meter)
+    return _whole(
+        copier, known, f"the volume changed too much: its map grew {ROUNDS} times while it was read", scratch, meter
+    )
+
+
+def _united(one: Surveyed, other: Surveyed, scratch: Path) -> Surveyed:
+    spool = MapSpool(scratch)
+    for window in union(one.windows(), other.windows()):
+        spool.append(window)
+    united = attrs.evolve(one, spool=spool)
+    one.close()
+    return united
+
+
+def _whole(copier: Copier, known: Surveyed, reason: str, scratch: Path, meter: Meter) -> Settled:
+    spool = MapSpool(scratch)
+    spool.append(Extents.whole(copier.reader.size))
+    whole = attrs.evolve(known, spool=spool, whole_volume_because=reason)
+    known.close()
+    copier.copy(whole.windows(), meter)
+    return Settled(whole, (_share_changed(copier, whole),))
+
+
+def _of_touched_chunks(gained: Iterable[Extents], known: Surveyed, copier: Copier) -> Iterator[Extents]:
+    """The used bytes of every chunk in which something was gained: a chunk is read as a whole or not at all."""
+    touched = regroup(align(gained, copier.chunk_size, copier.reader.size), _PIECE)
+    used = regroup(known.windows(), _PIECE)
+    place, part = next(used, (0, Extents.none()))
+    for start, chunks in touched:
+        while place < start:
+            place, part = next(used)
+        yield part.intersection(chunks)
+
+
+def _share_changed(copier: Copier, surveyed: Surveyed) -> str:
+    """Read a sample of the used chunks once more and say how many differ by now."""
+    chosen = _sample(surveyed, copier.chunk_size)
+    changed = 0
+    for index, used in chosen:
+        start = index * copier.chunk_size
+        chunk = bytearray(min(copier.chunk_size, copier.reader.size - start))
+        try:
+            for offset, length in used:
+                with memoryview(chunk)[offset - start : offset - start + length] as room:
+                    copier.reader.readinto(offset, room)
+        except ReadFault:
+            continue  # it was salvaged or refused before; it says nothing about change
+        changed += copier.ids.chunk(chunk) != copier.sheet.read(index, 1)[:ID_SIZE]
+    share = 100 * changed / len(chosen) if chosen else 0.0
+    return f"of {len(chosen)} chunks read twice, {changed} had changed ({share:.0f} %)"
+
+
+def _sample(surveyed: Surveyed, chunk_size: int) -> list[tuple[int, Extents]]:
+    """Some used chunks, evenly spread over the used bytes: ``(index, used bytes in it)``."""
+    every = max(1, surveyed.used_size // SAMPLES)
+    chosen: list[tuple[int, Extents]] = []
+    passed, due = 0, every // 2
+    for window in surveyed.windows():
+        ends = np.cumsum(window.lengths) + passed
+        while due < int(ends[-1]) and len(chosen) < SAMPLES:
+            at = int(np.searchsorted(ends, due, side="right"))
+            offset = int(window.ends[at]) - (int(ends[at]) - due)
+            index = offset // chunk_size
+            if not chosen or chosen[-1][0] != index:
+                chosen.append((index, window.clip(index * chunk_size, (index + 1) * chunk_size)))
+            due += every
+        passed = int(ends[-1])
+    return chosen

@@ -1,0 +1,124 @@
+"""The way back: image record, plan, packs, volume, proof."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import attrs
+
+from holdstill.errors import UsageError
+from holdstill.held.state import StateFolder
+from holdstill.model.events import StageStarted, Warned
+from holdstill.model.extents import Extents, union_of
+from holdstill.model.image import Image
+from holdstill.model.requests import RestoreRequest
+from holdstill.model.results import RestoreResult
+from holdstill.pipeline import plainfile
+from holdstill.pipeline.finding import find
+from holdstill.pipeline.plan import Plan, confirm, draw_up
+from holdstill.pipeline.progress import Meter
+from holdstill.pipeline.proving import Prover
+from holdstill.pipeline.writing import ImageWriter
+from holdstill.plugins.registry import Plugins
+from holdstill.repository.repository import Repository
+from holdstill.spi.conversation import Conversation
+from holdstill.spi.volume import Volume
+from holdstill.spi.writer import Writer
+
+
+@attrs.frozen
+class Restore:
+    """One restore of one image."""
+
+    plugins: Plugins
+    repository: Repository
+    state: StateFolder
+    request: RestoreRequest
+    talk: Conversation
+    workers: int
+
+    def run(self) -> RestoreResult:
+        """Plan, ask, write, prove. Nothing is written before the plan stands and the question is answered."""
+        began = time.monotonic()
+        image = self.repository.find(self.request.image, self.request.of_volume)
+        path, is_new = self._where()
+        self._stage("plan", path)
+        with ExitStack() as undo:
+            if is_new:
+                plainfile.create_file(path, image.sizes.volume_size)
+                undo.callback(os.unlink, path)
+            target = find(self.plugins, path)
+            plan = self._plan(image, target)
+            if not is_new:
+                confirm(plan, self._now_on(target), self.talk)
+            if self.request.unmount and target.facts.mounts:
+                target.unmount()
+                target = find(self.plugins, path)
+            undo.pop_all()  # from here on a file that is half written is kept: `--to` can go on with it
+            return self._write_and_prove(plan, target, began)
+
+    def _where(self) -> tuple[str, bool]:
+        """The target's path, and whether it is a file to be made."""
+        request = self.request
+        if (request.to_volume is None) == (request.to_file is None):
+            raise UsageError("give either a volume or a file to restore to")
+        if request.to_file is None:
+            assert request.to_volume is not None
+            return request.to_volume, False
+        return request.to_file, not Path(request.to_file).exists()
+
+    def _plan(self, image: Image, target: Volume) -> Plan:
+        own = [str(self.state.path)]
+        if (local := self.repository.local_path) is not None:
+            own.append(local)
+        return draw_up(self.plugins, self.repository, image, target, unmount=self.request.unmount, own_paths=tuple(own))
+
+    def _now_on(self, target: Volume) -> str:
+        """What the target holds, in words, for the question."""
+        with target.open_reader(exclusive=False) as reader:
+            found = self.plugins.recognise(reader)
+        if found is None:
+            return "nothing that is recognised"
+        return " ".join(filter(None, (found.name, found.label and f'"{found.label}"', found.uuid)))
+
+    def _write_and_prove(self, plan: Plan, target: Volume, began: float) -> RestoreResult:
+        image, path = plan.image, target.facts.path
+        preserved = union_of(part.preserved_ranges() for part in plan.parts)
+        blobs = self.repository.blobs()
+        with target.open_writer() as writer:
+            out = ImageWriter(image, blobs, writer, self.talk, self.workers, preserved)
+            out.write(Meter(self.talk, "write", path, image.sizes.volume_size))
+            if self.request.proof:
+                self._prove(image, writer, preserved, path)
+        notes = plan.notes + tuple(note for part in plan.parts for note in part.finish())
+        return RestoreResult(
+            image=image.id,
+            target=path,
+            volume_size=image.sizes.volume_size,
+            written_size=out.written_size,
+            proved=self.request.proof,
+            seconds=round(time.monotonic() - began, 3),
+            notes=notes,
+            warnings=self._warnings(image, path),
+        )
+
+    def _prove(self, image: Image, writer: Writer, preserved: Extents, path: str) -> None:
+        with writer.reader() as reader:
+            prover = Prover(
+                image, self.repository.ids, self.repository.blobs(), reader, self.talk, self.workers, preserved
+            )
+            prover.prove(Meter(self.talk, "prove", path, image.sizes.volume_size))
+
+    def _warnings(self, image: Image, path: str) -> tuple[str, ...]:
+        if not image.unread:
+            return ()
+        lost = sum(unread.length for unread in image.unread)
+        warning = f"{lost} bytes could not be read when the image was taken, and are zero"
+        self.talk.tell(Warned("image.unread", warning, path))
+        return (warning,)
+
+    def _stage(self, stage: str, subject: str) -> None:
+        self.talk.tell(StageStarted(stage, subject))

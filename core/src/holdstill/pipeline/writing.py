@@ -1,0 +1,133 @@
+"""Packs to volume: fetch, decode, write. The head of the volume comes last, so that a half restore never mounts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Final
+
+import attrs
+import numpy as np
+
+from holdstill.model.extents import Extents
+from holdstill.model.image import Image
+from holdstill.pipeline.progress import Meter
+from holdstill.pipeline.workers import in_order
+from holdstill.repository.blobs import BlobReader, PackRead
+from holdstill.repository.layout import ID_SIZE as ID
+from holdstill.repository.layout import ZERO_ID, BlobKind
+from holdstill.spi.conversation import Conversation
+from holdstill.spi.writer import Writer
+
+#: where every file system, partition table and volume manager keeps what makes it mountable or recognisable
+HEAD: Final = 1 << 20
+#: bytes of volume whose chunks are fetched together: each pack is read once for all of them
+BATCH: Final = 1 << 30
+_BLOCK: Final = 4096
+
+
+@attrs.define
+class ImageWriter:
+    """Writes one image onto a volume."""
+
+    image: Image
+    blobs: BlobReader
+    writer: Writer
+    talk: Conversation
+    workers: int
+    preserved: Extents = attrs.field(factory=Extents.none)
+    """Ranges of the target that keep what is there."""
+    written_size: int = 0
+
+    def write(self, meter: Meter) -> None:
+        """Blank the head, write the rest, make it durable, write the head. Raises ``Damaged``, ``WriteFault``,
+        ``Cancelled``.
+        """
+        size = self.image.sizes.volume_size
+        head = min(HEAD, size)
+        self._zero(0, head)
+        self.writer.flush()
+        for start, ids in self._batches():
+            self._write_batch(start, ids, head, size, meter)
+        self.writer.flush()
+        self._write_batch(0, self._first_ids(head), 0, head, meter)
+        self.writer.flush()
+
+    def _batches(self) -> Iterator[tuple[int, bytes]]:
+        """``(first chunk, ids)`` of bounded length; runs of zeros are zeroed on the way, at once."""
+        chunk_size = self.image.chunk_size
+        most = max(1, BATCH // chunk_size)
+        held, first = bytearray(), 0
+        for start, count, ids in self.blobs.walk(self.image.chunks, BlobKind.PAGE):
+            if ids is None:
+                if held:
+                    yield first, bytes(held)
+                    held.clear()
+                self._zero_chunks(start, count)
+                continue
+            if not held:
+                first = start
+            held += ids
+            if len(held) >= most * ID:
+                yield first, bytes(held)
+                held.clear()
+        if held:
+            yield first, bytes(held)
+
+    def _first_ids(self, head: int) -> bytes:
+        wanted = -(-head // self.image.chunk_size)
+        found = b""
+        for _, count, ids in self.blobs.walk(self.image.chunks, BlobKind.PAGE):
+            found += bytes(min(count, wanted) * ID) if ids is None else ids
+            if len(found) >= wanted * ID:
+                break
+        return found[: wanted * ID]
+
+    def _write_batch(self, first: int, ids: bytes, start: int, end: int, meter: Meter) -> None:
+        """Write the chunks whose ids are given, clipped to ``[start, end)`` of the volume."""
+        places: dict[bytes, list[int]] = defaultdict(list)
+        for at in range(len(ids) // ID):
+            places[ids[at * ID : (at + 1) * ID]].append(first + at)
+        for index in places.pop(ZERO_ID, []):
+            self._zero_chunks(index, 1)
+
+        def work(read: PackRead) -> tuple[int, int]:
+            done = written = 0
+            for identity, chunk in self.blobs.fetch(read):
+                for index in places[identity]:
+                    written += self._write_chunk(index * self.image.chunk_size, memoryview(chunk), start, end)
+                    done += len(chunk)
+            return done, written
+
+        reads = self.blobs.plan(BlobKind.CHUNK, list(places))
+        for done, written in in_order(work, reads, self.talk, workers=self.workers, item_size=self.blobs.read_size):
+            self.written_size += written
+            meter.advance(done)
+
+    def _write_chunk(self, offset: int, chunk: memoryview, start: int, end: int) -> int:
+        """Write what is not zero, zero the rest: a sparse file stays sparse. Returns the bytes written."""
+        place = Extents.of((offset, len(chunk))).clip(start, end).difference(self.preserved)
+        filled = place.intersection(_filled(chunk).coalesce(self.writer.zero_grain - 1).shift(offset))
+        for at, length in filled:
+            self.writer.write(at, chunk[at - offset : at - offset + length])
+        for at, length in place.difference(filled):
+            self.writer.zero(at, length)
+        return filled.total
+
+    def _zero_chunks(self, first: int, count: int) -> None:
+        size = self.image.chunk_size
+        end = min((first + count) * size, self.image.sizes.volume_size)
+        self._zero(first * size, end - first * size)
+
+    def _zero(self, offset: int, length: int) -> None:
+        for at, size in Extents.of((offset, length)).difference(self.preserved):
+            self.writer.zero(at, size)
+
+
+def _filled(chunk: memoryview) -> Extents:
+    """The 4 KiB blocks of a chunk that hold anything but zeros."""
+    whole = len(chunk) // _BLOCK
+    blocks = np.frombuffer(chunk[: whole * _BLOCK], dtype=np.uint64).reshape(whole, _BLOCK // 8)
+    filled = Extents.from_bitmap(np.asarray(blocks.any(axis=1)), _BLOCK)
+    tail = chunk[whole * _BLOCK :]
+    return filled.union(Extents.of((whole * _BLOCK, len(tail)))) if any(tail) else filled
