@@ -1,0 +1,105 @@
+"""The words of the command line: the parser every command is built on, and the options that several share."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
+
+from holdstill.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from holdstill_cli.desk import Desk
+
+_UNITS: Final = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40, "P": 50}
+_SIZE: Final = re.compile(r"([0-9]+)(?:([KMGTP])(?:iB)?|B)?", re.ASCII | re.IGNORECASE)
+#: no offset of a volume lies beyond this
+_LARGEST: Final = 1 << 62
+
+Run: TypeAlias = Callable[["Desk"], ExitCode]
+
+
+class WrongUsage(UsageError):
+    """The command line itself could not be understood. ``usage`` is the parser's own short reminder."""
+
+    def __init__(self, message: str, *, usage: str, next_step: str) -> None:
+        super().__init__(message, next_step=next_step)
+        self.usage = usage
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises instead of leaving, and takes no abbreviated options.
+
+    An abbreviation that is unique today is ambiguous after the next release, and scripts would break.
+    """
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401  # handed on to argparse
+        settings.setdefault("allow_abbrev", False)
+        settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(**settings)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ``WrongUsage``."""
+        raise WrongUsage(message, usage=self.format_usage().rstrip(), next_step=f"See `{self.prog} --help`.")
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # noqa: SLF001  # it has no public name
+
+
+def command(commands: Commands, name: str, run: Run, *, does: str, more: str = "", example: str) -> Parser:
+    """Add one command: ``does`` is its line in the list of commands, ``more`` follows in its own help text."""
+    description = f"{does}\n\n{more}" if more else does
+    parser = commands.add_parser(name, help=does, description=description, epilog=f"example:\n  {example}")
+    parser.set_defaults(run=run)
+    json_option(parser)
+    return parser
+
+
+def json_option(parser: argparse.ArgumentParser) -> None:
+    """``--json``."""
+    parser.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="print JSON lines; the last one is the result"
+    )
+
+
+def repository_option(parser: argparse.ArgumentParser) -> None:
+    """``--repo``; the environment variable stands in for it."""
+    parser.add_argument(
+        "--repo",
+        metavar="PLACE",
+        default=argparse.SUPPRESS,
+        help="the repository: a folder or URL (default: $HOLDSTILL_REPO)",
+    )
+
+
+def yes_option(parser: argparse.ArgumentParser) -> None:
+    """``--yes``."""
+    parser.add_argument(
+        "--yes", action="store_true", default=argparse.SUPPRESS, help="answer every question with yes; ask nothing"
+    )
+
+
+def bytes_option(parser: argparse.ArgumentParser) -> None:
+    """``--bytes``."""
+    parser.add_argument("--bytes", action="store_true", help="print sizes as exact numbers of bytes")
+
+
+def image_argument(parser: argparse.ArgumentParser) -> None:
+    """``IMAGE`` and the ``--volume`` that tells whose latest."""
+    parser.add_argument("image", metavar="IMAGE", help="an image id, the beginning of one, or `latest`")
+    parser.add_argument("--volume", metavar="VOLUME", help="with `latest`: the latest image of this volume")
+
+
+def size(text: str) -> int:
+    """Bytes from ``4096``, ``64K``, ``1M``, ``2GiB``: units are powers of 1024.
+
+    ``KB`` and its like are refused: half the world reads 1000 there.
+    """
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; write it like 4096, 64K, 1M or 2GiB")
+    number = int(match[1]) << _UNITS[(match[2] or "").upper()]
+    if number > _LARGEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is larger than any volume")
+    return number

@@ -1,0 +1,38 @@
+"""The commands, in the order in which help lists them. Each file adds its part of the command line and runs it."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Final
+
+from holdstill_cli.commands import (
+    backup,
+    completion,
+    delete,
+    images,
+    init,
+    map,  # noqa: A004  # the command's name
+    providers,
+    recover,
+    restore,
+    show,
+    target,
+    verify,
+    volumes,
+)
+
+COMMANDS: Final[tuple[ModuleType, ...]] = (
+    init,
+    backup,
+    images,
+    show,
+    restore,
+    verify,
+    delete,
+    map,
+    volumes,
+    providers,
+    target,
+    recover,
+    completion,
+)

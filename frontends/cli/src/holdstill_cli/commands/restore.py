@@ -1,0 +1,67 @@
+"""``holdstill restore``: put an image back, and prove it."""
+
+from __future__ import annotations
+
+from holdstill import RestoreRequest
+from holdstill.errors import ExitCode
+from holdstill_cli.arguments import Commands, bytes_option, command, image_argument, repository_option, yes_option
+from holdstill_cli.desk import Desk
+from holdstill_cli.tables import clock, facts
+
+
+def add(commands: Commands) -> None:
+    """The part of the command line."""
+    parser = command(
+        commands,
+        "restore",
+        run,
+        does="Put an image back, and prove that it is equal.",
+        more="Nothing is written before the target was looked at and the question answered.",
+        example="holdstill restore --repo /backup/repo 3f9ac2d1 --to /dev/vg/home",
+    )
+    repository_option(parser)
+    yes_option(parser)
+    bytes_option(parser)
+    image_argument(parser)
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--to", metavar="VOLUME", help="overwrite this volume")
+    target.add_argument("--to-file", metavar="FILE", help="write this file, sparse")
+    parser.add_argument("--no-proof", action="store_true", help="do not read the target back and compare")
+    parser.add_argument("--unmount", action="store_true", help="unmount the target first if it is mounted")
+
+
+def run(desk: Desk) -> ExitCode:
+    """Do it."""
+    request = RestoreRequest(
+        image=desk.asked.image,
+        of_volume=desk.asked.volume,
+        to_volume=desk.asked.to,
+        to_file=desk.asked.to_file,
+        proof=not desk.asked.no_proof,
+        unmount=desk.asked.unmount,
+    )
+    with desk.job() as talk:
+        result = desk.engine.restore(desk.url, request, talk)
+    answer = {
+        "image": result.image,
+        "target": result.target,
+        "volume_size": result.volume_size,
+        "written_size": result.written_size,
+        "proved": result.proved,
+        "seconds": result.seconds,
+        "notes": result.notes,
+        "warnings": result.warnings,
+    }
+    lines = facts(
+        [
+            ("image", result.image),
+            ("restored to", result.target),
+            ("volume size", desk.measure(result.volume_size)),
+            ("written", desk.measure(result.written_size)),
+            ("proof", "read back and equal" if result.proved else "none: it was not read back"),
+            ("took", clock(result.seconds)),
+            *(("note", note) for note in result.notes),
+        ]
+    )
+    desk.talk.heed(result.warnings)
+    return desk.answer(answer, lines)

@@ -1,0 +1,61 @@
+"""``holdstill show``: everything that is known of one image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from holdstill import Image
+from holdstill.errors import ExitCode
+from holdstill_cli.arguments import Commands, bytes_option, command, image_argument, repository_option
+from holdstill_cli.desk import Desk
+from holdstill_cli.shapes import image_answer
+from holdstill_cli.tables import clock, facts
+
+
+def add(commands: Commands) -> None:
+    """The part of the command line."""
+    parser = command(
+        commands,
+        "show",
+        run,
+        does="Show everything about one image.",
+        example="holdstill show --repo /backup/repo latest --volume /home",
+    )
+    repository_option(parser)
+    bytes_option(parser)
+    image_argument(parser)
+
+
+def run(desk: Desk) -> ExitCode:
+    """Do it."""
+    image = desk.engine.show(desk.url, desk.asked.image, desk.asked.volume)
+    return desk.answer(image_answer(image), _lines(image, desk))
+
+
+def _lines(image: Image, desk: Desk) -> Iterator[str]:
+    sizes, filesystem = image.sizes, image.volume.filesystem
+    yield from facts(
+        [
+            ("image", image.id),
+            ("taken", f"{image.taken}, in {clock(image.seconds)}"),
+            ("host", image.host),
+            ("volume", image.volume.path),
+            ("device", image.volume.device),
+            ("file system", " ".join(filter(None, (filesystem.name, filesystem.label))) if filesystem else "not known"),
+            ("held", f"{image.mode} ({image.consistency})"),
+            ("whole volume", image.whole_volume_because or ""),
+            ("stored", f"{desk.measure(sizes.stored_size)} of a volume of {desk.measure(sizes.volume_size)}"),
+            ("volume size", desk.measure(sizes.volume_size)),
+            ("used", desk.measure(sizes.used_size)),
+            ("read", desk.measure(sizes.read_size)),
+            ("image size", f"{desk.measure(sizes.image_size)}, with what it shares with other images"),
+            ("snapshot peak", desk.measure(sizes.cache_peak)),
+            (
+                "chunks",
+                f"{image.new_chunks} new, {image.reused_chunks} known already, {desk.measure(image.chunk_size)} each",
+            ),
+            *(("unreadable", f"{hole.length} bytes at {hole.offset}, zeros in the image") for hole in image.unread),
+            *(("note", note) for note in image.notes),
+            ("made by", image.made_by),
+        ]
+    )

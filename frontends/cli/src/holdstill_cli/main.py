@@ -1,0 +1,93 @@
+"""The entry point: understand the command line, run one command, and leave with one exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import holdstill
+from holdstill.errors import Cancelled, ExitCode
+from holdstill_cli.arguments import Parser, json_option, repository_option, yes_option
+from holdstill_cli.commands import COMMANDS
+from holdstill_cli.desk import Desk
+from holdstill_cli.faults import told
+from holdstill_cli.interruption import Interruption
+from holdstill_cli.jsonlines import JsonTalk
+from holdstill_cli.streams import ReaderGone, Streams
+from holdstill_cli.talk import Talk, TerminalTalk
+
+if TYPE_CHECKING:
+    from holdstill import Engine
+
+
+def run() -> None:
+    """What the installed command calls."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str], make_engine: Callable[[], Engine] | None = None) -> int:
+    """Run one command. Returns its exit code; raises nothing that a user or a disk can cause."""
+    streams = Streams()
+    with Interruption() as interruption:
+        make_talk = JsonTalk if "--json" in arguments else TerminalTalk
+        talk = make_talk(streams, interruption)
+        try:
+            code = _do(arguments, talk, make_engine or _installed_engine)
+            streams.flush()
+        except ReaderGone:
+            code = ExitCode.NOT_DONE
+        except KeyboardInterrupt:
+            code = _report(Cancelled("interrupted"), talk)
+        except Exception as fault:  # noqa: BLE001  # the outermost frame: nothing may leave as a traceback
+            code = _report(fault, talk)
+        streams.close()
+    return int(code)
+
+
+def parser() -> Parser:
+    """The whole command line."""
+    everything = Parser(
+        prog="holdstill",
+        description="Take images of volumes while they are in use, and put them back, proven equal.",
+        epilog="Start with `holdstill init --repo /backup/repo`, then `holdstill backup --repo /backup/repo VOLUME`.",
+    )
+    everything.add_argument("--version", action="version", version=f"holdstill {holdstill.__version__}")
+    json_option(everything)
+    repository_option(everything)
+    yes_option(everything)
+    commands = everything.add_subparsers(metavar="COMMAND", required=True, title="commands", dest="command")
+    for command in COMMANDS:
+        command.add(commands)
+    return everything
+
+
+def _do(arguments: Sequence[str], talk: Talk, make_engine: Callable[[], Engine]) -> ExitCode:
+    defaults = argparse.Namespace(json=False, yes=False, repo=None)
+    try:
+        asked = parser().parse_args(arguments, defaults)
+    except SystemExit:  # --help and --version have printed what they were asked for
+        return ExitCode.DONE
+    talk.yes = asked.yes
+    code: ExitCode = asked.run(Desk(asked, talk, make_engine))
+    return code
+
+
+def _report(fault: BaseException, talk: Talk) -> ExitCode:
+    error = told(fault)
+    with talk.interruption.remembered():
+        try:
+            if talk.half_said:
+                talk.complain(error)
+            else:
+                talk.result({}, (), error)
+        except (ReaderGone, OSError):
+            talk.complain(error)
+    return talk.exit_code(error)
+
+
+def _installed_engine() -> Engine:
+    from holdstill import Engine  # brings numpy and every plugin
+
+    return Engine()

@@ -1,0 +1,65 @@
+"""Plain aligned text: tables, lists of facts, sizes and times that a person reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+_UNITS: Final = ("KiB", "MiB", "GiB", "TiB", "PiB")
+_RIGHT: Final = frozenset("0123456789")
+
+
+def printable(text: str) -> str:
+    r"""A text that a terminal can be shown: no undecodable byte, no control character.
+
+    A file name or a file-system label is whatever its maker wanted it to be, an escape sequence included. Such
+    characters appear as ``\x1b``, bytes that are not UTF-8 as ``\xff``.
+    """
+    known = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in known
+    )
+
+
+def human(number: int) -> str:
+    """A number of bytes as ``17 B``, ``1.5 GiB``, ``640 MiB``: three or four digits, never rounded up a unit."""
+    if number < 1 << 10:
+        return f"{number} B"
+    unit = min((number.bit_length() - 1) // 10, len(_UNITS))
+    whole, rest = divmod(number, 1 << 10 * unit)
+    tenth = rest * 10 >> 10 * unit
+    return f"{whole}.{tenth} {_UNITS[unit - 1]}" if whole < 100 else f"{whole} {_UNITS[unit - 1]}"
+
+
+def measure(number: int, *, exact: bool) -> str:
+    """A number of bytes for people, or exactly."""
+    return str(number) if exact else human(number)
+
+
+def clock(seconds: float) -> str:
+    """A duration as ``0:07``, ``12:34`` or ``3:00:05``."""
+    minutes, left = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Lines of a table; columns of numbers are set to the right."""
+    shown = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(headings, *shown, strict=True)]
+    rights = [bool(column) and all(cell[:1] in _RIGHT for cell in column) for column in zip(*shown, strict=True)]
+    rights = rights or [False] * len(headings)
+    for line in [list(headings), *shown]:
+        cells = (
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(line, widths, rights, strict=True)
+        )
+        yield "  ".join(cells).rstrip()
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Lines of ``name  value``, the values in one column; pairs without a value are left out."""
+    said = [(name, printable(value)) for name, value in pairs if value]
+    width = max((len(name) for name, _ in said), default=0)
+    for name, value in said:
+        yield f"{name.ljust(width)}  {value}"
