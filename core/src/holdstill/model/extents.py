@@ -84,7 +84,12 @@ class Extents:
 
     @classmethod
     def from_bitmap(cls, bits: NDArray[np.bool_], unit: int, base: int = 0) -> Extents:
-        """From one flag for each unit of ``unit`` bytes, the first unit at offset ``base``."""
+        """From one flag for each unit of ``unit`` bytes, the first unit at offset ``base``.
+
+        Raises ValueError if the bitmap begins before 0 or ends past ``LIMIT``.
+        """
+        if base < 0 or unit <= 0 or base + bits.size * unit > LIMIT:
+            raise ValueError(f"no such bitmap: {bits.size} units of {unit} bytes at {base}")
         flags = np.zeros(bits.size + 2, dtype=np.int8)
         flags[1:-1] = bits
         edges = np.flatnonzero(np.diff(flags)).astype(np.int64) * unit + base
@@ -178,9 +183,11 @@ class Extents:
 
     def complement(self, size: int) -> Extents:
         """The bytes of ``[0, size)`` that are not in the set."""
+        if not 0 <= size <= LIMIT:
+            raise ValueError(f"no such size: {size}")
         inside = self.clip(0, size)
         starts = np.concatenate((np.zeros(1, dtype=np.int64), inside.ends))
-        ends = np.append(inside.starts, size).astype(np.int64)
+        ends = np.concatenate((inside.starts, np.array([size], dtype=np.int64)))
         keep = ends > starts
         return Extents(starts[keep], ends[keep])
 
@@ -190,6 +197,7 @@ class Extents:
 
     def clip(self, start: int, end: int) -> Extents:
         """The bytes in ``[start, end)``."""
+        start, end = max(start, 0), min(end, LIMIT)
         if end <= start:
             return Extents.none()
         first = int(np.searchsorted(self.ends, start, side="right"))
@@ -208,15 +216,20 @@ class Extents:
         return Extents(starts, ends)
 
     def align(self, unit: int, size: int) -> Extents:
-        """The smallest superset that consists of whole ``unit``-byte pieces; the last piece ends at ``size``."""
-        if not self:
-            return self
+        """The smallest superset that consists of whole ``unit``-byte pieces; the last piece ends at ``size``.
+
+        ``unit`` is at most ``LIMIT``; the set lies inside ``[0, size)``, else ValueError.
+        """
+        if not 0 < unit <= LIMIT or self.end > size:
+            raise ValueError(f"cannot align {self} to pieces of {unit} in {size} bytes")
         starts = self.starts // unit * unit
         ends = np.minimum(-(-self.ends // unit) * unit, size)
-        return Extents._merged(starts, np.maximum(ends, self.ends))
+        return Extents._merged(starts, ends)
 
     def shift(self, by: int) -> Extents:
-        """The same set, ``by`` bytes further on."""
+        """The same set, ``by`` bytes further on. Raises ValueError if it would leave ``[0, LIMIT)``."""
+        if self and (int(self.starts[0]) + by < 0 or self.end + by > LIMIT):
+            raise ValueError(f"cannot move {self} by {by}")
         return Extents(self.starts + by, self.ends + by)
 
     def to_bitmap(self, unit: int, start: int, end: int) -> NDArray[np.bool_]:

@@ -44,6 +44,11 @@ def union(one: Iterable[Extents], other: Iterable[Extents]) -> Iterator[Extents]
     return joined(_interleaved(_Feed(one), _Feed(other)))
 
 
+def difference(one: Iterable[Extents], other: Iterable[Extents]) -> Iterator[Extents]:
+    """The bytes of ``one`` that are not in ``other``."""
+    return joined(_remaining(_Feed(one), _Feed(other)))
+
+
 def complement(windows: Iterable[Extents], size: int) -> Iterator[Extents]:
     """The bytes of ``[0, size)`` that are not in the stream, which must lie inside."""
     at = 0
@@ -110,6 +115,14 @@ def _interleaved(one: _Feed, other: _Feed) -> Iterator[Extents]:
     for feed in (one, other):
         while feed.head:
             yield feed.take(feed.head.end)
+
+
+def _remaining(one: _Feed, other: _Feed) -> Iterator[Extents]:
+    while one.head and other.head:
+        border = min(one.head.end, other.head.end)
+        yield one.take(border).difference(other.take(border))
+    while one.head:
+        yield one.take(one.head.end)
 
 
 class _Feed:
