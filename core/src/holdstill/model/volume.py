@@ -72,8 +72,6 @@ class VolumeFacts:
     holders: tuple[str, ...] = ()
     """Who else has it, in words: ``dm-3 (vg-home)``, ``swap``, ``loop4`` ..."""
     layers: tuple[Layer, ...] = ()
-    carries: tuple[str, ...] = ()
-    """What of ours lives on it, in words: ``repository /backup/repo``, ``journal /var/lib/holdstill`` ..."""
     serial: str = ""
     identity: str = ""
     """What says that two runs see the same volume: a device's stable name or UUID, a file's path."""

@@ -1,0 +1,41 @@
+"""What this distribution gives the engine: what a volume is on this system."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+from holdstill.model.volume import VolumeFacts
+from holdstill.plugins.hookspecs import hookimpl
+from holdstill.spi.provider import ProviderInfo
+from holdstill.spi.volume import Volume
+
+API: Final = 0
+
+
+@hookimpl
+def provider_info() -> ProviderInfo:
+    """Static facts."""
+    here = sys.platform == "linux"
+    return ProviderInfo(
+        name="platforms",
+        summary="volumes of Linux: block devices, mount points, loop-mounted and plain files",
+        applies_here=here,
+        because="" if here else f"it knows Linux only, and this is {sys.platform}",
+    )
+
+
+@hookimpl
+def identify(path: str) -> Volume | None:
+    """The volume behind a block device, a mount point or a plain file."""
+    from holdstill_platforms.linux.identify import identify as identify_here
+
+    return identify_here(path)
+
+
+@hookimpl
+def list_volumes() -> list[VolumeFacts]:
+    """Every block device that has a size."""
+    from holdstill_platforms.linux.identify import every_volume
+
+    return every_volume()
