@@ -1,0 +1,201 @@
+"""Reading blobs back: which packs to read for them, and what is in those, checked."""
+
+from __future__ import annotations
+
+import hmac
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+import attrs
+import numpy as np
+
+from holdstill.errors import Damaged, ObjectMissing, TargetError
+from holdstill.model.buffers import Buffer
+from holdstill.model.extents import Extents
+from holdstill.model.image import Image, Tree
+from holdstill.repository import trees
+from holdstill.repository.codecs import Codecs
+from holdstill.repository.digests import Digests
+from holdstill.repository.index import Flags, Place
+from holdstill.repository.layout import ZERO_ID, BlobKind
+from holdstill.repository.loading import Shelf, unheard
+from holdstill.repository.rows import Rows, head
+from holdstill.spi.target import Target
+
+#: one ranged read asks for at most this much, and fills at most so much memory when decoded
+_LONGEST_READ: Final = 8 << 20
+_LARGEST_PLAIN: Final = 16 << 20
+#: reading across so many unwanted bytes is cheaper than another request
+_WIDEST_GAP: Final = 128 << 10
+
+
+@attrs.frozen
+class PackRead:
+    """One ranged read of a pack, and the blobs wanted from it. Bytes."""
+
+    key: str
+    offset: int
+    length: int
+    places: tuple[Place, ...] = attrs.field(repr=False)
+
+
+class BlobReader:
+    """Blobs by id. Thread-safe. What it knows of the packs grows while it looks for what it misses."""
+
+    read_size: Final = _LONGEST_READ + _LARGEST_PLAIN
+    """The most memory, in bytes, that one ``fetch`` takes."""
+
+    def __init__(
+        self, target: Target, digests: Digests, codecs: Codecs, fanout: int, named: Callable[[], Iterable[str]]
+    ) -> None:
+        """``named`` finds the segments that records name, without any listing."""
+        self._target = target
+        self._digests = digests
+        self._codecs = codecs
+        self._fanout = fanout
+        self._shelf = Shelf(target, digests)
+        self._lost: set[int] = set()
+        self._lock = threading.RLock()
+        self._ways: list[Callable[[], None]] = [
+            lambda: self._shelf.take_orphans(self._shelf.listed_packs(), unheard),
+            lambda: self._shelf.take_segments(named(), unheard),
+            lambda: self._shelf.take_listed_segments(unheard),
+        ]
+
+    def _learn_more(self) -> bool:
+        """Ask the next source for rows: listed segments, then those named by records, then the packs themselves."""
+        with self._lock:
+            if not self._ways:
+                return False
+            self._ways.pop()()
+            return True
+
+    # --- trees ----------------------------------------------------------------------------------
+
+    def walk(self, tree: Tree, kind: BlobKind) -> Iterator[tuple[int, int, bytes | None]]:
+        """The ids of a tree whose elements are ``kind`` blobs: ``(first index, count, ids or None)``, in order.
+
+        ``ids`` are ``count`` times 32 bytes, zero ids among them; None stands for a run of zero ids only. Memory: a
+        few pages. Raises ``Damaged``.
+        """
+        return trees.walk(self, self._fanout, tree, kind)
+
+    def map(self, image: Image) -> Iterator[Extents]:
+        """The image's block map, piece by piece, ascending. Raises ``Damaged``."""
+        return trees.map_of(self, self._fanout, image)
+
+    # --- blobs ----------------------------------------------------------------------------------
+
+    def plan(self, kind: BlobKind, ids: Sequence[bytes]) -> list[PackRead]:
+        """The reads that bring every distinct id (zero ids excepted), each pack's in a row, by rising offset.
+
+        Raises ``Damaged`` if no pack is known to hold one.
+        """
+        wanted = list(dict.fromkeys(blob_id for blob_id in ids if blob_id != ZERO_ID))
+        reads: list[PackRead] = []
+        together: list[Place] = []
+        for place in sorted(self._places(kind, wanted), key=lambda place: (place.pack, place.offset)):
+            if together and not _fits(together, place):
+                reads.append(_read_of(together))
+                together = []
+            together.append(place)
+        return [*reads, _read_of(together)] if together else reads
+
+    def missing(self, kind: BlobKind, ids: bytes) -> int:
+        """How many of these ids (32 bytes each, zero ids count as there) no pack is known to hold."""
+        wanted = [blob_id for blob_id in trees.split(ids) if blob_id != ZERO_ID]
+        seen, _ = self._located(kind, wanted)
+        return int(np.count_nonzero(~seen))
+
+    def _places(self, kind: BlobKind, ids: Sequence[bytes]) -> Iterator[Place]:
+        seen, rows = self._located(kind, ids)
+        if not seen.all():
+            missing = ids[int(np.argmin(seen))]
+            raise Damaged("no pack that is there holds it", subject=f"{kind.name.lower()} {missing.hex()}")
+        return (self._shelf.index.place(row) for row in rows)
+
+    def _located(self, kind: BlobKind, ids: Sequence[bytes]) -> tuple[Flags, Rows]:
+        joined = b"".join(ids)
+        while True:
+            index = self._shelf.index
+            usable = np.ones(len(index.packs), dtype=np.bool_)
+            usable[list(self._lost)] = False
+            seen, rows = index.locate(kind, joined, usable)
+            if seen.all() or not self._learn_more():
+                return seen, rows
+
+    def fetch(self, read: PackRead) -> list[tuple[bytes, bytes]]:
+        """Id and plain bytes of each blob of the read, all checked.
+
+        A blob that is missing or damaged there is looked for in other packs. Raises ``Damaged`` naming the pack.
+        """
+        try:
+            data = memoryview(self._range(read.key, read.offset, read.length, read.places[0].pack))
+        except Damaged as damage:
+            return [(place.id, self._elsewhere(place, damage)) for place in read.places]
+        return [
+            (place.id, self._open(place, data[place.offset - read.offset :][: place.length])) for place in read.places
+        ]
+
+    def _range(self, key: str, offset: int, length: int, pack: int) -> bytes:
+        """Bytes of a pack. Raises ``Damaged`` if it is missing or too short, what the target raises otherwise."""
+        try:
+            return self._target.get_range(key, offset, length)
+        except ObjectMissing as error:
+            self._lost.add(pack)
+            raise Damaged("the pack is missing", subject=key) from error
+        except TargetError as error:
+            size = self._target.size(key)
+            if size >= offset + length:
+                raise
+            self._lost.add(pack)
+            raise Damaged(f"the pack has only {size} bytes", subject=key) from error
+
+    def _open(self, place: Place, encoded: Buffer) -> bytes:
+        try:
+            return self._decoded(place, encoded)
+        except Damaged as damage:
+            return self._elsewhere(place, damage)
+
+    def _decoded(self, place: Place, encoded: Buffer) -> bytes:
+        """The plain bytes. Nothing is decoded before its digest is right; nothing is handed out under a wrong id."""
+        row = head(place.id, place.kind, place.codec, place.plain_length, place.length)
+        if not hmac.compare_digest(self._digests.of_blob(row, encoded), place.digest):
+            raise Damaged(f"the blob at {place.offset} is not what its digest says", subject=place.key)
+        try:
+            plain = self._codecs.decode(place.codec, encoded, place.plain_length)
+        except Damaged as damage:
+            raise Damaged(f"at {place.offset}: {damage.message}", subject=place.key) from damage
+        if self._digests.blob_id(BlobKind(place.kind), plain) != place.id:
+            raise Damaged(f"the blob at {place.offset} is not the one that its id names", subject=place.key)
+        return plain
+
+    def _elsewhere(self, bad: Place, damage: Damaged) -> bytes:
+        """The same blob from any other pack, or the damage that made us look."""
+        tried = {bad.pack}
+        while True:
+            for place in self._shelf.index.places(BlobKind(bad.kind), bad.id):
+                if place.pack not in tried:
+                    tried.add(place.pack)
+                    try:
+                        return self._decoded(place, self._range(place.key, place.offset, place.length, place.pack))
+                    except Damaged:
+                        continue
+            if not self._learn_more():
+                raise damage
+
+
+def _fits(together: list[Place], place: Place) -> bool:
+    first, last = together[0], together[-1]
+    return (
+        place.pack == first.pack
+        and place.offset - (last.offset + last.length) <= _WIDEST_GAP
+        and place.offset + place.length - first.offset <= _LONGEST_READ
+        and sum(each.plain_length for each in together) + place.plain_length <= _LARGEST_PLAIN
+    )
+
+
+def _read_of(together: list[Place]) -> PackRead:
+    first, last = together[0], together[-1]
+    return PackRead(first.key, first.offset, last.offset + last.length - first.offset, tuple(together))

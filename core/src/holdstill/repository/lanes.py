@@ -1,0 +1,94 @@
+"""The writer's packs and segments on their way: lanes of blobs, uploads, rows that wait for a segment."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable
+from typing import Final
+
+import attrs
+
+from holdstill.repository import layout, packs, segments
+from holdstill.repository.digests import Digests
+from holdstill.repository.layout import BlobKind
+from holdstill.repository.packs import PackBuilder
+from holdstill.repository.rows import Encoded, Rows
+from holdstill.repository.uploads import Uploads
+
+#: a segment is written at so many packs, or so many bytes of them
+_SEGMENT_PACKS: Final = 16
+_SEGMENT_BYTES: Final = 256 << 20
+
+Named = tuple[str, Rows]
+
+
+@attrs.define
+class Lanes:
+    """Blobs in, packs and segments out. Chunks, and pages with maps, go to packs of their own.
+
+    Used by one thread. ``packed`` is called with a pack's key and rows as soon as the pack is handed to the uploads.
+    """
+
+    _number: int
+    _digests: Digests
+    _uploads: Uploads
+    _pack_size: int
+    _packed: Callable[[str, Rows], None]
+    stored_size: int = 0
+    """Bytes of all objects handed to the uploads."""
+    segments: list[str] = attrs.field(factory=list)
+    """Keys of the segments handed to the uploads."""
+    _data: PackBuilder = attrs.field(factory=PackBuilder)
+    _meta: PackBuilder = attrs.field(factory=PackBuilder)
+    _acknowledged: list[Named] = attrs.field(factory=list)
+    _lock: threading.Lock = attrs.field(factory=threading.Lock)
+
+    def add(self, blob: Encoded) -> None:
+        """One more blob for its lane."""
+        lane = self._data if blob.kind is BlobKind.CHUNK else self._meta
+        lane.add(blob)
+        if lane.size >= self._pack_size:
+            self._send_lanes(full_only=True)
+            self._send_segment(least_packs=_SEGMENT_PACKS, least_bytes=_SEGMENT_BYTES)
+
+    def flush(self, adopted: list[Named]) -> None:
+        """Everything handed in, and these rows of others' packs, is acknowledged when this returns."""
+        self._send_lanes(full_only=False)
+        self._uploads.wait()
+        self._acknowledge(adopted)
+        self._send_segment(least_packs=1, least_bytes=0)
+        self._uploads.wait()
+
+    def _send_lanes(self, *, full_only: bool) -> None:
+        least = self._pack_size if full_only else 1
+        if self._data.count and self._data.size >= least:
+            self._data = self._send_pack(self._data)
+        if self._meta.count and self._meta.size >= least:
+            self._meta = self._send_pack(self._meta)
+
+    def _send_pack(self, builder: PackBuilder) -> PackBuilder:
+        key = layout.pack_key(self._number, secrets.token_hex(16))
+        rows = builder.rows()
+        self._packed(key, rows)
+        self.stored_size += packs.size_of(rows)
+        self._uploads.put(key, builder.seal(self._digests, key), lambda: self._acknowledge([(key, rows)]))
+        return PackBuilder()
+
+    def _acknowledge(self, named: list[Named]) -> None:
+        with self._lock:
+            self._acknowledged += named
+
+    def _send_segment(self, *, least_packs: int, least_bytes: int) -> None:
+        with self._lock:
+            waiting = self._acknowledged
+            size = sum(packs.size_of(rows) for _, rows in waiting)
+            if len(waiting) < least_packs and (size < least_bytes or not waiting):
+                return
+            self._acknowledged = []
+        if waiting:
+            key = layout.segment_key(self._number, secrets.token_hex(16))
+            parts = segments.seal(self._digests, key, waiting)
+            self.stored_size += sum(len(part) for part in parts)
+            self.segments.append(key)
+            self._uploads.put(key, parts, lambda: None)

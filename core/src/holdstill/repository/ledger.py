@@ -1,0 +1,183 @@
+"""The ledger: small objects, numbered from 1 without gaps, that order writers and lists of packs that may go."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Final
+
+import attrs
+
+from holdstill.errors import Damaged, ObjectMissing, TargetError
+from holdstill.repository import canonical, envelope, layout
+from holdstill.repository.digests import Digests
+from holdstill.repository.fields import Fields
+from holdstill.repository.layout import ObjectKind
+from holdstill.spi.target import Target
+
+#: how far past the end one looks for entries that should not be there yet
+_AHEAD: Final = (1, 8, 64)
+#: how often an append without a reply is sent
+_SENDS: Final = 4
+
+
+@attrs.frozen
+class Begin:
+    """Somebody starts to write. The entry's place in the ledger is the writer's number."""
+
+    nonce: str
+    commit: str
+    host: str
+    kind: str
+
+
+@attrs.frozen
+class Condemn:
+    """These packs may go: nobody who begins later may rely on what they hold."""
+
+    nonce: str
+    packs: frozenset[str]
+    numbers: frozenset[int]
+    """Every pack of these writers."""
+
+
+@attrs.define
+class Ledger:
+    """What has been read of the ledger. Not thread-safe: each job reads its own."""
+
+    _target: Target
+    _digests: Digests
+    _exclusive: bool
+    begun: dict[int, Begin] = attrs.field(factory=dict)
+    closed_packs: set[str] = attrs.field(factory=set)
+    closed_numbers: set[int] = attrs.field(factory=set)
+    end: int = 0
+    """The last entry that was read."""
+
+    def read(self) -> None:
+        """Go on to the end. Raises ``Damaged`` for an entry that cannot be read, or that is missing before others."""
+        while self._take_next():
+            pass
+        self._nothing_beyond()
+
+    def closed(self, pack: str) -> bool:
+        """Does a list that was read name this pack?"""
+        split = layout.split_pack_key(pack)
+        return pack in self.closed_packs or (split is not None and split[0] in self.closed_numbers)
+
+    def append_begin(self, host: str, kind: str) -> tuple[int, Begin]:
+        """Become a writer: the number, and the entry. All entries before it have been read when this returns."""
+        nonce = secrets.token_hex(16)
+        while True:
+            self.read()
+            number = self.end + 1
+            entry = Begin(nonce, layout.commit_key(number, nonce), host, kind)
+            if self._append(number, entry):
+                self._take(number, entry)
+                return number, entry
+
+    def _append(self, number: int, entry: Begin) -> bool:
+        """Is ``entry`` the ledger's entry ``number`` now? A lost reply is resolved by looking."""
+        key = layout.ledger_key(number)
+        body = canonical.encode({"type": "begin", **attrs.asdict(entry)})
+        parts = envelope.seal(self._digests.of_object, ObjectKind.LEDGER, key, body)
+        if not self._exclusive:
+            self._target.put(key, parts)
+            return True
+        for left in reversed(range(_SENDS)):
+            try:
+                if self._target.put_if_absent(key, parts):
+                    return True
+            except TargetError:
+                if left == 0:
+                    raise
+            try:
+                return self._entry(number) == entry
+            except ObjectMissing:
+                continue
+        return False
+
+    def _take_next(self) -> bool:
+        try:
+            entry = self._entry(self.end + 1)
+        except ObjectMissing:
+            return False
+        self._take(self.end + 1, entry)
+        return True
+
+    def _take(self, number: int, entry: Begin | Condemn) -> None:
+        if isinstance(entry, Begin):
+            self.begun[number] = entry
+        else:
+            self.closed_packs |= entry.packs
+            self.closed_numbers |= entry.numbers
+        self.end = number
+
+    def _nothing_beyond(self) -> None:
+        for step in _AHEAD:
+            if _there(self._target, layout.ledger_key(self.end + 1 + step)):
+                # Others may have appended both since we looked.
+                if self._take_next():
+                    self.read()
+                    return
+                raise Damaged(
+                    "it is missing, though later entries are there",
+                    subject=layout.ledger_key(self.end + 1),
+                    next_step="Do not write to this repository; run verify.",
+                )
+
+    def _entry(self, number: int) -> Begin | Condemn:
+        key = layout.ledger_key(number)
+        _, body = envelope.unseal(self._digests.of_object, self._target.get(key), key, ObjectKind.LEDGER)
+        fields = Fields(canonical.decode(body, key), key)
+        kind = fields.text("type")
+        if kind == "begin":
+            entry = _begin(fields, number)
+        elif kind == "condemn":
+            return self._condemn(fields)
+        else:
+            raise fields.wrong("type", f"is {kind!r}, which is unknown")
+        fields.done()
+        return entry
+
+    def _condemn(self, fields: Fields) -> Condemn:
+        nonce, place = fields.hexadecimal("nonce", 32), fields.optional_text("list")
+        named = fields if place is None else self._list(place, fields)
+        entry = Condemn(nonce, *_named(named))
+        named.done()
+        fields.done()
+        return entry
+
+    def _list(self, key: str, fields: Fields) -> Fields:
+        if not layout.is_list_key(key):
+            raise fields.wrong("list", "is not the key of a list")
+        try:
+            data = self._target.get(key)
+        except ObjectMissing as error:
+            raise Damaged("the ledger names it, and it is missing", subject=key) from error
+        _, body = envelope.unseal(self._digests.of_object, data, key, ObjectKind.LIST)
+        return Fields(canonical.decode(body, key), key)
+
+
+def _begin(fields: Fields, number: int) -> Begin:
+    nonce = fields.hexadecimal("nonce", 32)
+    entry = Begin(nonce, fields.text("commit"), fields.text("host"), fields.text("kind"))
+    if entry.commit != layout.commit_key(number, nonce):
+        raise fields.wrong("commit", "is not this entry's commit key")
+    return entry
+
+
+def _named(fields: Fields) -> tuple[frozenset[str], frozenset[int]]:
+    packs, numbers = fields.texts("packs"), fields.items("numbers")
+    if not all(layout.split_pack_key(pack) for pack in packs):
+        raise fields.wrong("packs", "names something that is no pack")
+    if not all(type(number) is int for number in numbers):
+        raise fields.wrong("numbers", "holds something that is no number")
+    return frozenset(packs), frozenset(numbers)
+
+
+def _there(target: Target, key: str) -> bool:
+    try:
+        target.size(key)
+    except ObjectMissing:
+        return False
+    return True

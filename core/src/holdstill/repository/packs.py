@@ -1,0 +1,110 @@
+"""A pack: header, blobs back to back, a row for each, and a trailer that a reader begins with."""
+
+from __future__ import annotations
+
+import hmac
+import struct
+from typing import Final
+
+import attrs
+import numpy as np
+
+from holdstill.errors import Damaged
+from holdstill.model.buffers import Buffer
+from holdstill.repository import envelope, rows
+from holdstill.repository.digests import Digests
+from holdstill.repository.layout import LARGEST_PACK, ObjectKind
+from holdstill.repository.rows import STORED, Encoded, Rows
+from holdstill.spi.target import Target
+
+#: number of rows; then the digest
+_COUNT: Final = struct.Struct("<I")
+TRAILER_SIZE: Final = _COUNT.size + envelope.DIGEST_SIZE
+#: what one request for a footer asks for: enough for the rows of nearly every pack
+_FOOTER_GUESS: Final = 64 << 10
+
+
+@attrs.define
+class PackBuilder:
+    """Collects blobs until there are enough for a pack."""
+
+    _blobs: list[Encoded] = attrs.field(factory=list, init=False)
+    size: int = attrs.field(default=0, init=False)
+    """Bytes of all blobs so far."""
+
+    def add(self, blob: Encoded) -> None:
+        """One more blob."""
+        self._blobs.append(blob)
+        self.size += blob.size
+
+    @property
+    def count(self) -> int:
+        """How many blobs."""
+        return len(self._blobs)
+
+    def rows(self) -> Rows:
+        """The rows so far."""
+        return np.frombuffer(b"".join(blob.row for blob in self._blobs), dtype=STORED)
+
+    def seal(self, digests: Digests, key: str) -> list[Buffer]:
+        """The parts of the object to store under ``key``."""
+        footer = b"".join(blob.row for blob in self._blobs)
+        count = _COUNT.pack(len(self._blobs))
+        head = envelope.header(ObjectKind.PACK, self.size + len(footer) + len(count))
+        digest = digests.of_pack(envelope.bound_key(key), head, footer, count)
+        return [head, *(blob.payload for blob in self._blobs), footer, count, digest]
+
+
+def size_of(stored: Rows) -> int:
+    """How large the whole object is that holds these rows."""
+    return envelope.HEADER.size + int(stored["encoded"].sum(dtype=int)) + stored.size * STORED.itemsize + TRAILER_SIZE
+
+
+def read_footer(target: Target, digests: Digests, key: str, size: int) -> Rows:
+    """The rows of the pack ``key``, which has ``size`` bytes. Raises ``Damaged``, and what the target raises."""
+    if not envelope.HEADER.size + TRAILER_SIZE <= size <= LARGEST_PACK:
+        raise Damaged(f"no pack has {size} bytes", subject=key)
+    tail = target.get_range(key, max(0, size - _FOOTER_GUESS), min(size, _FOOTER_GUESS))
+    needed = _COUNT.unpack_from(tail, len(tail) - TRAILER_SIZE)[0] * STORED.itemsize + TRAILER_SIZE
+    if needed > size - envelope.HEADER.size:
+        raise Damaged("its trailer claims more rows than it has room for", subject=key)
+    if needed > len(tail):
+        tail = target.get_range(key, size - needed, needed)
+    # What the header must have been is known, and the digest tells whether it was.
+    head = envelope.header(ObjectKind.PACK, size - envelope.HEADER.size - envelope.DIGEST_SIZE)
+    return _checked(digests, key, size, head, memoryview(tail)[len(tail) - needed :])
+
+
+def _checked(digests: Digests, key: str, size: int, head: Buffer, footer: memoryview) -> Rows:
+    signed, digest = footer[: -envelope.DIGEST_SIZE], footer[-envelope.DIGEST_SIZE :]
+    if not hmac.compare_digest(digests.of_pack(envelope.bound_key(key), head, signed), digest):
+        raise Damaged("its rows are not what their digest says", subject=key)
+    stored = rows.parse(signed[: -_COUNT.size])
+    if stored is None or size_of(stored) != size:
+        raise Damaged("its rows do not fit its size", subject=key)
+    return stored
+
+
+def check_whole(digests: Digests, key: str, data: bytes) -> tuple[Rows, list[int]]:
+    """The rows of a pack that was read whole, and the places of those whose blob is not what its digest says.
+
+    Raises ``Damaged`` (or ``FormatTooNew``) if the rows themselves cannot be trusted.
+    """
+    kind, length = envelope.check_header(data, key)
+    view = memoryview(data)
+    if kind != ObjectKind.PACK or envelope.HEADER.size + length + envelope.DIGEST_SIZE != len(data):
+        raise Damaged(f"it is not the pack of {len(data)} bytes that it should be", subject=key)
+    if length < _COUNT.size:
+        raise Damaged("it has no trailer", subject=key)
+    count = _COUNT.unpack_from(data, len(data) - TRAILER_SIZE)[0]
+    start = len(data) - TRAILER_SIZE - count * STORED.itemsize
+    if start < envelope.HEADER.size:
+        raise Damaged("its trailer claims more rows than it has room for", subject=key)
+    stored = _checked(digests, key, len(data), view[: envelope.HEADER.size], view[start:])
+    bad, at = [], envelope.HEADER.size
+    for place, row in enumerate(stored):
+        end = at + int(row["encoded"])
+        if digests.of_blob(row.tobytes()[:-16], view[at:end]) != bytes(row["digest"]):
+            bad.append(place)
+        at = end
+    return stored, bad

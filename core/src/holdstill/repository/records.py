@@ -1,0 +1,165 @@
+"""The image record, the void, and their JSON: written and read field by field."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import attrs
+
+from holdstill.errors import Damaged
+from holdstill.model.buffers import Buffer
+from holdstill.model.image import Image, Sizes, Tree, Unread
+from holdstill.model.volume import Consistency, Mode
+from holdstill.repository import canonical, envelope, layout
+from holdstill.repository.digests import Digests
+from holdstill.repository.fields import Fields
+from holdstill.repository.layout import ObjectKind
+from holdstill.repository.volumes import volume_from, volume_json
+
+E = TypeVar("E", Mode, Consistency)
+
+
+@attrs.frozen
+class Void:
+    """What stands at the commit key of a number that has no image: fenced, abandoned or forgotten."""
+
+    who: str
+    why: str
+    at: str
+    segments: tuple[str, ...] = ()
+    """Keys of the segments that the forgotten image's writer had stored: other images may rely on them."""
+
+
+@attrs.frozen
+class Upkeep:
+    """The commit of a writer that stored no image (repacking). Known so that it is passed over."""
+
+    segments: tuple[str, ...]
+
+
+Record = Image | Void | Upkeep
+
+
+def seal(digests: Digests, key: str, record: Image | Void) -> list[Buffer]:
+    """The parts of the object to store at the commit key ``key``."""
+    if isinstance(record, Image):
+        kind, value = ObjectKind.IMAGE, _image_json(record)
+    else:
+        kind, value = ObjectKind.VOID, attrs.asdict(record)
+    return envelope.seal(digests.of_object, kind, key, canonical.encode(value))
+
+
+def unseal(digests: Digests, key: str, data: bytes) -> Record:
+    """What stands at the commit key. Raises ``Damaged`` or ``FormatTooNew``."""
+    kind, body = envelope.unseal(digests.of_object, data, key, ObjectKind.IMAGE, ObjectKind.VOID, ObjectKind.UPKEEP)
+    fields = Fields(canonical.decode(body, key), key)
+    record: Record
+    if kind is ObjectKind.IMAGE:
+        record = _image_from(fields, key)
+    elif kind is ObjectKind.VOID:
+        record = Void(fields.text("who"), fields.text("why"), fields.text("at"), _segments_from(fields))
+    else:
+        record = Upkeep(_segments_from(fields))
+    fields.done()
+    return record
+
+
+def _image_json(image: Image) -> dict[str, Any]:
+    return {
+        "id": image.id,
+        "number": image.number,
+        "host": image.host,
+        "taken": image.taken,
+        "volume": volume_json(image.volume),
+        "mode": image.mode.value,
+        "consistency": image.consistency.value,
+        "sizes": attrs.asdict(image.sizes),
+        "chunk_size": image.chunk_size,
+        "chunks": _tree_json(image.chunks),
+        "map": _tree_json(image.map),
+        "map_block_size": image.map_block_size,
+        "milliseconds": round(image.seconds * 1000),
+        "whole_volume_because": image.whole_volume_because,
+        "notes": list(image.notes),
+        "unread": [attrs.asdict(unread) for unread in image.unread],
+        "new_chunks": image.new_chunks,
+        "reused_chunks": image.reused_chunks,
+        "preferences": dict(image.preferences),
+        "segments": list(image.segments),
+        "made_by": image.made_by,
+    }
+
+
+def _image_from(fields: Fields, key: str) -> Image:
+    image = Image(
+        id=fields.hexadecimal("id", 32),
+        number=fields.number("number"),
+        host=fields.text("host"),
+        taken=fields.text("taken"),
+        volume=volume_from(fields.below("volume")),
+        mode=_choice(fields, "mode", Mode),
+        consistency=_choice(fields, "consistency", Consistency),
+        sizes=_sizes_from(fields.below("sizes")),
+        chunk_size=fields.number("chunk_size", layout.LARGEST_CHUNK),
+        chunks=_tree_from(fields.below("chunks")),
+        map=_tree_from(fields.below("map")),
+        map_block_size=fields.number("map_block_size"),
+        seconds=fields.number("milliseconds", 1 << 52) / 1000,
+        whole_volume_because=fields.optional_text("whole_volume_because"),
+        notes=fields.texts("notes"),
+        unread=tuple(_unread_from(each) for each in fields.each("unread")),
+        new_chunks=fields.number("new_chunks"),
+        reused_chunks=fields.number("reused_chunks"),
+        preferences=fields.text_map("preferences"),
+        segments=_segments_from(fields),
+        made_by=fields.text("made_by"),
+    )
+    _agrees(image, key)
+    return image
+
+
+def _agrees(image: Image, key: str) -> None:
+    """The record must fit its key, and its sizes each other."""
+    if key != layout.commit_key(image.number, image.id):
+        raise Damaged("it is the record of another image", subject=key)
+    size, step = image.volume.size, image.chunk_size
+    if image.sizes.volume_size != size or step < 1 or image.chunks.count != -(-size // step):
+        raise Damaged("its volume, sizes and chunks do not fit each other", subject=key)
+    if any(unread.offset + unread.length > size for unread in image.unread):
+        raise Damaged("a range that was not read lies outside the volume", subject=key)
+
+
+def _tree_json(tree: Tree) -> dict[str, Any]:
+    return {"root": tree.root.hex(), "height": tree.height, "count": tree.count}
+
+
+def _tree_from(fields: Fields) -> Tree:
+    tree = Tree(bytes.fromhex(fields.hexadecimal("root", 64)), fields.number("height", 62), fields.number("count"))
+    fields.done()
+    return tree
+
+
+def _sizes_from(fields: Fields) -> Sizes:
+    sizes = Sizes(**{name.name: fields.number(name.name) for name in attrs.fields(Sizes)})
+    fields.done()
+    return sizes
+
+
+def _unread_from(fields: Fields) -> Unread:
+    unread = Unread(fields.number("offset"), fields.number("length"))
+    fields.done()
+    return unread
+
+
+def _segments_from(fields: Fields) -> tuple[str, ...]:
+    segments = fields.texts("segments")
+    if not all(layout.split_segment_key(segment) for segment in segments):
+        raise fields.wrong("segments", "names something that is no index segment")
+    return segments
+
+
+def _choice(fields: Fields, name: str, kind: type[E]) -> E:
+    value = fields.text(name)
+    if value not in {choice.value for choice in kind}:
+        raise fields.wrong(name, f"is {value!r}, which is unknown")
+    return kind(value)

@@ -1,0 +1,160 @@
+"""One writer at work: from its place in the ledger to its commit."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Self
+
+import attrs
+
+from holdstill.errors import HoldstillError
+from holdstill.model.buffers import Buffer
+from holdstill.model.image import Image
+from holdstill.repository import commits
+from holdstill.repository.codecs import Codecs
+from holdstill.repository.digests import Digests
+from holdstill.repository.index import Index
+from holdstill.repository.lanes import Lanes
+from holdstill.repository.layout import ZERO_ID, BlobKind
+from holdstill.repository.ledger import Begin
+from holdstill.repository.maps import MapWriter
+from holdstill.repository.needs import Needs
+from holdstill.repository.pages import TreeBuilder
+from holdstill.repository.records import Void
+from holdstill.repository.reuse import Stock
+from holdstill.repository.rows import Encoded, Rows, encoded_blob
+from holdstill.repository.uploads import Uploads
+from holdstill.spi.target import Target
+
+
+class WriterSession:
+    """Stores blobs and commits one image. Made by ``Repository.begin``.
+
+    ``known`` and ``encode`` may be called by many threads at once; everything else by one. An id may be appended to
+    ``chunks()`` only after ``known`` said yes to it or its blob was given to ``add`` in this session: that is what
+    lets an image rely on it.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        digests: Digests,
+        codecs: Codecs,
+        *,
+        number: int,
+        begin: Begin,
+        index: Index,
+        stock: Stock,
+        pack_size: int,
+        fanout: int,
+        exclusive: bool,
+    ) -> None:
+        self.number = number
+        self.nonce = begin.nonce
+        self.commit_key = begin.commit
+        self._host = begin.host
+        self._target = target
+        self._digests = digests
+        self._codecs = codecs
+        self._index = index
+        self._stock = stock
+        self._fanout = fanout
+        self._exclusive = exclusive
+        self._uploads = Uploads(target, exclusive=exclusive)
+        self._lanes = Lanes(number, digests, self._uploads, pack_size, self._packed)
+        self._needs = Needs()
+        self._fresh: dict[tuple[BlobKind, bytes], int] = {}
+        self._decided = False
+
+    @property
+    def stored_size(self) -> int:
+        """Bytes of packs and segments that this session has written; all of them after ``flush``."""
+        return self._lanes.stored_size
+
+    def known(self, kind: BlobKind, blob_id: bytes) -> bool:
+        """Is the blob stored where this image may rely on it (or is it the zero blob)? Thread-safe."""
+        return blob_id == ZERO_ID or (kind, blob_id) in self._fresh or self._stock.find(kind, blob_id) is not None
+
+    def encode(self, kind: BlobKind, blob_id: bytes, buffer: Buffer) -> Encoded:
+        """The blob, ready to be added. Pure computation, thread-safe; the bytes are copied or compressed."""
+        return encoded_blob(self._digests, kind, blob_id, len(buffer), self._codecs.encode(buffer))
+
+    def add(self, blob: Encoded) -> int:
+        """Store it. Returns its encoded bytes, or 0 if it is stored already. Waits while too much is on its way.
+
+        Raises the first error of an earlier put.
+        """
+        if self.known(blob.kind, blob.id):
+            return 0
+        self._fresh[blob.kind, blob.id] = blob.size
+        self._lanes.add(blob)
+        return blob.size
+
+    def _packed(self, key: str, rows: Rows) -> None:
+        # The rows are in the index before they leave ``_fresh``, so that ``known`` finds them in one or the other.
+        first = self._index.row_count
+        names = [(BlobKind(int(row["kind"])), row["id"].tobytes()) for row in rows]
+        self._index.add([(key, rows)])
+        self._needs.packed(names, first)
+        for name in names:
+            del self._fresh[name]
+
+    def need(self, kind: BlobKind, blob_id: bytes) -> int:
+        """The encoded bytes of a known blob the first time this image needs it, 0 each further time."""
+        if blob_id == ZERO_ID:
+            return 0
+        if (size := self._fresh.get((kind, blob_id))) is not None:
+            return self._needs.fresh((kind, blob_id), size)
+        place = self._stock.find(kind, blob_id)
+        assert place is not None, "only what is known can be needed"
+        return self._needs.stored(place)
+
+    def chunks(self) -> TreeBuilder:
+        """The list of the image's chunk ids, to be appended in order."""
+        return TreeBuilder(self, self._digests, self._fanout)
+
+    def maps(self) -> TreeBuilder:
+        """The list of ids of the pieces of the block map; ``map_writer`` fills one."""
+        return TreeBuilder(self, self._digests, self._fanout)
+
+    def map_writer(self) -> MapWriter:
+        """The image's block map, to be added window by window."""
+        return MapWriter(self, self._digests, self.maps())
+
+    def flush(self) -> None:
+        """Every pack and segment is acknowledged when this returns. Raises the first error of a put."""
+        self._lanes.flush(list(self._stock.to_adopt()))
+
+    def commit(self, image: Image) -> Image:
+        """Make the image exist: flushes, then creates the record. Returns it with id, number and segments.
+
+        Raises ``Fenced`` if somebody voided this number; ``TargetError`` while the target does not say whether it
+        is decided (``abandon`` then decides it, or finds that it was committed).
+        """
+        self.flush()
+        image = attrs.evolve(image, id=self.nonce, number=self.number, segments=tuple(self._lanes.segments))
+        commits.commit(self._target, self._digests, self.commit_key, image, exclusive=self._exclusive)
+        self._decided = True
+        return image
+
+    def abandon(self, why: str) -> bool:
+        """Void the own number, so that no prune waits for it. Best effort: True if the void stands now."""
+        void = Void(who=self._host, why=why, at=now())
+        try:
+            self._decided = commits.void(self._target, self._digests, self.commit_key, void, exclusive=self._exclusive)
+        except HoldstillError:
+            return False
+        return self._decided
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        self._uploads.close()
+        if not self._decided:
+            self.abandon(f"it ended without a commit: {error or 'nothing was committed'}"[:1000])
+
+
+def now() -> str:
+    """This moment as RFC 3339 UTC, for people."""
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

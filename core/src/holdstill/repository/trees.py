@@ -1,0 +1,84 @@
+"""Reading trees of ids: skipping zero parts, a few pages in memory."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from holdstill.errors import Damaged
+from holdstill.model.extents import Extents
+from holdstill.model.image import Image, Tree
+from holdstill.repository import layout, maps
+from holdstill.repository.layout import ID_SIZE, ZERO_ID, BlobKind
+from holdstill.repository.pages import height_of
+
+if TYPE_CHECKING:
+    from holdstill.repository.blobs import BlobReader
+
+#: so many pages, or pieces of a map, are asked for at once
+_TOGETHER: Final = 16
+
+Run = tuple[int, int, bytes | None]
+
+
+def walk(reader: BlobReader, fanout: int, tree: Tree, kind: BlobKind) -> Iterator[Run]:
+    """See ``BlobReader.walk``."""
+    if tree.height != height_of(tree.count, fanout):
+        raise Damaged(f"a list of {tree.count} ids cannot be {tree.height} pages high", subject=f"{kind.name.lower()}s")
+    if tree.count:
+        yield from _below(reader, fanout, tree.root, tree.height, 0, tree.count)
+
+
+def _below(reader: BlobReader, fanout: int, ids: bytes, level: int, first: int, count: int) -> Iterator[Run]:
+    """The elements under ``ids``, each of which stands for ``fanout ** level`` of them (the last for what is left)."""
+    if level == 0:
+        yield first, count, ids
+        return
+    reach = fanout**level
+    end = first + count
+    for zero, group in itertools.groupby(split(ids), key=ZERO_ID.__eq__):
+        if zero:
+            past = min(end, first + reach * sum(1 for _ in group))
+            yield first, past - first, None
+            first = past
+            continue
+        while batch := list(itertools.islice(group, _TOGETHER)):
+            pages = fetched(reader, BlobKind.PAGE, batch)
+            for page_id in batch:
+                past = min(end, first + reach)
+                page = pages[page_id]
+                if len(page) != -(-(past - first) // (reach // fanout)) * ID_SIZE:
+                    raise Damaged(
+                        f"it has {len(page)} bytes, which is wrong at its place", subject=f"page {page_id.hex()}"
+                    )
+                yield from _below(reader, fanout, page, level - 1, first, past - first)
+                first = past
+
+
+def map_of(reader: BlobReader, fanout: int, image: Image) -> Iterator[Extents]:
+    """See ``BlobReader.map``."""
+    subject = layout.commit_key(image.number, image.id)
+    reached = 0
+    for _, _, ids in walk(reader, fanout, image.map, BlobKind.MAP):
+        if ids is None or ZERO_ID in (pieces := list(split(ids))):
+            raise Damaged("its block map has a piece that is no map", subject=subject)
+        for at in range(0, len(pieces), _TOGETHER):
+            batch = pieces[at : at + _TOGETHER]
+            found = fetched(reader, BlobKind.MAP, batch)
+            for piece_id in batch:
+                runs = maps.unpack(found[piece_id], subject)
+                if int(runs.starts[0]) < reached or runs.end > image.volume.size:
+                    raise Damaged("its block map is out of order or leaves the volume", subject=subject)
+                reached = runs.end
+                yield runs
+
+
+def fetched(reader: BlobReader, kind: BlobKind, ids: list[bytes]) -> dict[bytes, bytes]:
+    """The plain bytes of a few blobs, by id."""
+    return dict(itertools.chain.from_iterable(map(reader.fetch, reader.plan(kind, ids))))
+
+
+def split(ids: bytes) -> Iterator[bytes]:
+    """One id after the other."""
+    return (ids[at : at + ID_SIZE] for at in range(0, len(ids), ID_SIZE))
