@@ -27,7 +27,7 @@ class Brings:
 
 
 CATALOGUE: Final = (
-    Brings("holdstill-storage", "storage", schemes=("file", "memory")),
+    Brings("holdstill-storage", "storage", schemes=("file", "memory", "s3", "gs", "gcs", "abfs", "az")),
     Brings("holdstill-filesystems", "filesystems", filesystems=("ext2", "ext3", "ext4")),
     Brings("holdstill-platforms", "platforms", platforms=("linux",)),
 )

@@ -93,5 +93,8 @@ def storage_target(url: str) -> Target:  # type: ignore[empty-body]
 
 
 @hookspec
-def undo(kind: str, version: int, data: dict[str, str]) -> Undone:  # type: ignore[empty-body]
-    """Undo one thing that a failed or killed run left held. Only what ``data`` proves to be ours is touched."""
+def undo(kind: str, version: int, data: dict[str, str]) -> Undone | None:
+    """Undo one thing that a failed or killed run left held; None: not a kind of mine.
+
+    Only what ``data`` proves to be ours is touched.
+    """

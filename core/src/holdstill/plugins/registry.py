@@ -20,6 +20,7 @@ from holdstill.plugins import loading
 from holdstill.plugins.loading import Candidate, Origin
 from holdstill.plugins.selection import Plugin, able, ambiguous, here, nobody, remedy, the_answer, the_one
 from holdstill.plugins.shelf import Shelf, expect, fault
+from holdstill.spi.holds import Undone, UndoState
 from holdstill.spi.provider import ProviderInfo
 from holdstill.spi.reader import Reader
 from holdstill.spi.restore import RestoreTarget
@@ -153,7 +154,7 @@ class Plugins:
         adapters = able(self._shelf.plugins, "storage_target", "schemes", scheme)
         if not adapters:
             help_ = remedy(self._shelf.broken, "schemes", scheme)
-            raise nobody(f"no installed plugin opens {scheme}:// targets", url, help_)
+            raise nobody("no installed plugin opens such targets", f"{scheme}://", help_)
         plugin = the_one(adapters, f"{scheme}:// targets")
         target: Target = self._ask(plugin, "storage_target", Target, url=url)
         expect(plugin, "storage_target", TargetProperties, getattr(target, "properties", None))
@@ -167,6 +168,14 @@ class Plugins:
             if part is not None:
                 parts.append(part)
         return parts
+
+    def undo(self, kind: str, version: int, data: dict[str, str]) -> Undone:
+        """Have what a dead run left held undone by whoever knows ``kind``. Nobody: ``UNKNOWN``, and it stays held."""
+        for plugin in here(self._shelf.plugins, "undo"):
+            undone: Undone | None = self._ask(plugin, "undo", Undone | None, kind=kind, version=version, data=data)
+            if undone is not None:
+                return undone
+        return Undone(UndoState.UNKNOWN, f"no installed plugin knows how to undo {kind}")
 
     @cached_property
     def _shelf(self) -> Shelf:

@@ -70,7 +70,7 @@ def remedy(broken: Iterable[BrokenPlugin], talent: str, wanted: str) -> str:
         return ""
     for wreck in broken:
         if wreck.origin.distribution == helper.distribution:
-            return f"{helper.distribution} is installed, but its plugin {wreck.reason}"
+            return f"{helper.distribution} is installed, but its plugin cannot be used: {wreck.reason}"
     return f"install {helper.distribution}"
 
 

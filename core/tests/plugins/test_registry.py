@@ -1,0 +1,275 @@
+"""One plugin is chosen for each job, alone; what it answers is checked; who is at fault is named."""
+
+import attrs
+import pytest
+
+from holdstill.errors import AmbiguousProvider, NoProvider, PluginError, StructureFault, VolumeDenied
+from holdstill.model.blockmap import BlockMap, WholeVolume
+from holdstill.model.extents import Extents
+from holdstill.model.volume import FilesystemFacts
+from holdstill.plugins.hookspecs import API, hookimpl
+from holdstill.plugins.registry import Plugins
+from holdstill.spi.provider import ProviderInfo
+from holdstill.spi.restore import RestoreTarget
+from holdstill.spi.volume import Volume
+from holdstill_testing.fakes.memory_target import MemoryTarget
+from holdstill_testing.fakes.memory_volume import MemoryReader, MemoryVolume
+
+READER = MemoryReader(MemoryVolume(bytes(64 << 10)))
+TOY = FilesystemFacts("toyfs", block_size=4096)
+
+
+class Plugin:
+    """A plugin that says ``answers[hook]``, calling it if it can be called."""
+
+    API = API
+
+    def __init__(self, name, *, schemes=(), filesystems=(), applies_here=True, **answers):
+        self.info = ProviderInfo(name, "", schemes=schemes, filesystems=filesystems, applies_here=applies_here)
+        self.answers = answers
+        self.asked = []
+
+    def answer(self, hook, *arguments):
+        self.asked.append((hook, *arguments))
+        given = self.answers.get(hook)
+        return given(*arguments) if callable(given) else given
+
+    @hookimpl
+    def provider_info(self):
+        return self.info
+
+    @hookimpl
+    def identify(self, path):
+        return self.answer("identify", path)
+
+    @hookimpl
+    def list_volumes(self):
+        return self.answer("list_volumes")
+
+    @hookimpl
+    def recognise(self, reader):
+        return self.answer("recognise", reader)
+
+    @hookimpl
+    def enumerate_used_blocks(self, reader, facts):
+        return self.answer("enumerate_used_blocks", reader, facts)
+
+    @hookimpl
+    def storage_target(self, url):
+        return self.answer("storage_target", url)
+
+    @hookimpl
+    def restore(self, image, target):
+        return self.answer("restore", image, target)
+
+
+def raises(error):
+    def answer(*arguments):
+        raise error
+
+    return answer
+
+
+# --- identify ------------------------------------------------------------------------------------
+
+
+def test_identify_asks_the_platforms_that_apply_here():
+    volume = MemoryVolume(b"")
+    elsewhere = Plugin("aix", applies_here=False, identify=MemoryVolume(b""))
+    plugins = Plugins.of(elsewhere, Plugin("linux", identify=volume), Plugin("indifferent"))
+    assert plugins.identify("/dev/x") is volume
+    assert elsewhere.asked == []
+
+
+def test_identify_is_none_where_nobody_claims_the_path():
+    assert Plugins.of().identify("/x") is None
+    assert Plugins.of(Plugin("linux")).identify("/x") is None
+
+
+def test_two_platforms_that_claim_one_path_are_named():
+    one, two = Plugin("one", identify=MemoryVolume(b"")), Plugin("two", identify=MemoryVolume(b""))
+    with pytest.raises(AmbiguousProvider, match=r"plugin one of .* and plugin two of .* both claim /dev/x"):
+        Plugins.of(one, two).identify("/dev/x")
+
+
+class Factless(Volume):
+    open_reader = open_writer = None
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("a string", "identify returned str, not "),
+        (Factless(), "identify returned NoneType, not VolumeFacts"),
+        (raises(ZeroDivisionError("oops")), "identify failed: ZeroDivisionError: oops"),
+        (raises(PermissionError("root")), "identify failed: PermissionError: root"),
+    ],
+)
+def test_whose_fault_it_is(answer, said):
+    with pytest.raises(PluginError, match=said) as caught:
+        Plugins.of(Plugin("odd", identify=answer)).identify("/x")
+    assert caught.value.subject == "plugin odd of this process"
+
+
+def test_our_own_errors_go_through_as_they_are():
+    with pytest.raises(VolumeDenied, match="root is needed"):
+        Plugins.of(Plugin("linux", identify=raises(VolumeDenied("root is needed")))).identify("/x")
+
+
+# --- list_volumes --------------------------------------------------------------------------------
+
+
+def test_volumes_of_all_platforms_that_apply():
+    one, two = MemoryVolume(b"", "/1").facts, MemoryVolume(b"", "/2").facts
+    plugins = Plugins.of(Plugin("a", list_volumes=[one]), Plugin("b", list_volumes=[two]))
+    assert plugins.list_volumes() == [one, two]
+
+
+@pytest.mark.parametrize("answer", [None, {"x": 1}, ["/dev/sda"]])
+def test_volumes_are_facts(answer):
+    with pytest.raises(PluginError, match="list_volumes returned"):
+        Plugins.of(Plugin("a", list_volumes=answer)).list_volumes()
+
+
+def test_no_platform(monkeypatch):
+    monkeypatch.setattr("sys.platform", "linux")
+    with pytest.raises(NoProvider) as caught:
+        Plugins.of(Plugin("aix", applies_here=False)).list_volumes()
+    assert caught.value.next_step == "install holdstill-platforms"
+
+
+# --- recognise and enumerate ---------------------------------------------------------------------
+
+
+def test_recognise_believes_one_or_several_that_agree():
+    assert Plugins.of(Plugin("a")).recognise(READER) is None
+    assert Plugins.of(Plugin("a"), Plugin("b", recognise=TOY)).recognise(READER) == TOY
+    assert Plugins.of(Plugin("a", recognise=TOY), Plugin("b", recognise=attrs.evolve(TOY))).recognise(READER) == TOY
+
+
+def test_recognise_does_not_choose_between_two_answers():
+    with pytest.raises(AmbiguousProvider, match=r"plugin a of .* and plugin b of"):
+        Plugins.of(Plugin("a", recognise=TOY), Plugin("b", recognise=FilesystemFacts("xfs"))).recognise(READER)
+
+
+def test_the_one_who_reads_this_file_system_is_asked_alone():
+    claim = BlockMap(4096, [Extents.of((0, 4096)), Extents.of((4096, 4096))], ("a note",))
+    toy = Plugin("toy", filesystems=("toyfs",), enumerate_used_blocks=claim)
+    other = Plugin("ext", filesystems=("ext4",), enumerate_used_blocks=raises(AssertionError()))
+    answer = Plugins.of(other, toy).enumerate_used_blocks(READER, TOY)
+    assert (answer.block_size, answer.notes) == (4096, ("a note",))
+    assert list(answer.windows) == [Extents.of((0, 8192))]
+    assert toy.asked == [("enumerate_used_blocks", READER, TOY)]
+    assert other.asked == []
+
+
+def test_nobody_reads_it_so_the_whole_volume_and_what_to_install():
+    reason = Plugins.of().enumerate_used_blocks(READER, FilesystemFacts("ext4")).reason
+    assert reason == "no installed plugin reads the used blocks of ext4; install holdstill-filesystems"
+    assert Plugins.of().enumerate_used_blocks(READER, FilesystemFacts("zfs")).reason.endswith("of zfs")
+
+
+def test_two_who_read_it_are_named():
+    with pytest.raises(AmbiguousProvider, match=r"plugin a of .* and plugin b of .* both claim to read"):
+        Plugins.of(Plugin("a", filesystems=("toyfs",)), Plugin("b", filesystems=("toyfs",))).enumerate_used_blocks(
+            READER, TOY
+        )
+
+
+def test_a_plugin_may_not_know():
+    toy = Plugin("toy", filesystems=("toyfs",), enumerate_used_blocks=WholeVolume("too new"))
+    assert Plugins.of(toy).enumerate_used_blocks(READER, TOY) == WholeVolume("too new")
+
+
+def broken_off():
+    yield Extents.of((0, 4096))
+    raise IndexError("list index out of range")
+
+
+@pytest.mark.parametrize(
+    ("windows", "said"),
+    [
+        ([Extents.of((8192, 4096)), Extents.of((4096, 4096))], "goes back to offset 4096 after 12288"),
+        ([Extents.of((0, 8192)), Extents.of((4096, 4096))], "goes back to offset 4096 after 8192"),
+        ([Extents.of((65536, 4096))], "claims bytes up to 69632 of a volume of 65536"),
+        ([(0, 4096)], "the block map is broken"),
+        (broken_off(), "list index out of range"),
+        (None, "the block map is broken"),
+    ],
+    ids=["back", "overlap", "outside", "no-extents", "breaks-off", "no-stream"],
+)
+def test_a_map_that_breaks_the_contract_is_its_plugins_fault(windows, said):
+    toy = Plugin("toy", filesystems=("toyfs",), enumerate_used_blocks=BlockMap(4096, windows))
+    answer = Plugins.of(toy).enumerate_used_blocks(READER, TOY)
+    with pytest.raises(PluginError, match=said) as caught:
+        list(answer.windows)
+    assert caught.value.subject == "plugin toy of this process"
+
+
+def test_a_structure_fault_in_the_stream_stays_one():
+    toy = Plugin(
+        "toy", filesystems=("toyfs",), enumerate_used_blocks=BlockMap(4096, map(raises(StructureFault("x")), [1]))
+    )
+    with pytest.raises(StructureFault):
+        list(Plugins.of(toy).enumerate_used_blocks(READER, TOY).windows)
+
+
+def test_a_map_has_a_block_size():
+    toy = Plugin("toy", filesystems=("toyfs",), enumerate_used_blocks=BlockMap(0, []))
+    with pytest.raises(PluginError, match="blocks of 0 bytes"):
+        Plugins.of(toy).enumerate_used_blocks(READER, TOY)
+
+
+def test_why_nothing_is_recognised():
+    assert Plugins.of().unrecognised() == "no installed plugin recognises file systems; install holdstill-filesystems"
+    assert "that an installed plugin recognises" in Plugins.of(Plugin("a")).unrecognised()
+
+
+# --- targets and restore -------------------------------------------------------------------------
+
+
+def test_a_target_by_its_scheme_a_bare_path_is_a_file():
+    target = MemoryTarget()
+    ours, theirs = Plugin("ours", schemes=("file",), storage_target=target), Plugin("theirs", schemes=("tape",))
+    plugins = Plugins.of(ours, theirs)
+    for url in ("/backup/repo", "file:///backup/repo", "FILE:///backup/repo", "relative"):
+        assert plugins.storage_target(url) is target
+    assert [url for _, url in ours.asked] == ["/backup/repo", "file:///backup/repo", "FILE:///backup/repo", "relative"]
+    with pytest.raises(PluginError, match="storage_target returned NoneType"):
+        plugins.storage_target("tape://1")
+
+
+def test_no_target_says_what_to_install_and_no_secrets():
+    with pytest.raises(NoProvider, match="memory://: no installed plugin opens such targets") as caught:
+        Plugins.of().storage_target("memory://user:secret@host/")
+    assert caught.value.next_step == "install holdstill-storage"
+    assert "secret" not in str(caught.value)
+    with pytest.raises(NoProvider) as caught:
+        Plugins.of().storage_target("gopher://x")
+    assert "holdstill providers" in caught.value.next_step
+
+
+def test_two_who_open_a_scheme_are_named():
+    with pytest.raises(AmbiguousProvider, match="both claim tape://"):
+        Plugins.of(Plugin("a", schemes=("tape",)), Plugin("b", schemes=("tape",))).storage_target("tape://1")
+
+
+class Part(RestoreTarget):
+    def objections(self):
+        return ()
+
+
+def test_everybody_who_has_a_say_in_a_restore():
+    one, two, image, volume = Part(), Part(), object(), MemoryVolume(b"")
+    plugins = Plugins.of(Plugin("b", restore=two), Plugin("a", restore=one), Plugin("silent"))
+    assert plugins.restore(image, volume) == [one, two]
+    with pytest.raises(PluginError, match="restore returned bool"):
+        Plugins.of(Plugin("odd", restore=True)).restore(image, volume)
+
+
+def test_the_remedy_for_an_installed_but_broken_helper(install, monkeypatch):
+    monkeypatch.setenv("HOLDSTILL_BLOCK", "filesystems")
+    reason = Plugins.installed().enumerate_used_blocks(READER, FilesystemFacts("ext4")).reason
+    assert reason.endswith(
+        "holdstill-filesystems is installed, but its plugin cannot be used: switched off by HOLDSTILL_BLOCK"
+    )
