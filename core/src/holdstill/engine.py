@@ -73,7 +73,6 @@ class Engine:
         ``TargetError``.
         """
         with self._plugins.storage_target(url) as target:
-            target.prepare()
             config = create(target, chunk_size=chunk_size, digest=digest).config
             return RepositoryFacts(
                 target.url,

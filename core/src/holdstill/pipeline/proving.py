@@ -72,7 +72,7 @@ class Prover:
     def _spans(self, width: int) -> Iterator[_Span]:
         chunk_size, size = self.image.chunk_size, self.image.sizes.volume_size
         each = width // chunk_size
-        for first, count, ids in self.blobs.walk(self.image.chunks, BlobKind.PAGE):
+        for first, count, ids in self.blobs.walk(self.image.chunks, BlobKind.CHUNK):
             start, end = first * chunk_size, min((first + count) * chunk_size, size)
             if ids is None:
                 yield from self._zeros(start, end, width)

@@ -72,7 +72,7 @@ class Restore:
 
     def _plan(self, image: Image, target: Volume) -> Plan:
         own = [str(self.state.path)]
-        if (local := self.repository.local_path) is not None:
+        if (local := self.repository.target.local_path) is not None:
             own.append(local)
         return draw_up(self.plugins, self.repository, image, target, unmount=self.request.unmount, own_paths=tuple(own))
 

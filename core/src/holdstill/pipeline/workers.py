@@ -37,13 +37,13 @@ def in_order(
 ) -> Iterator[Result]:
     """Do ``work`` on each item in threads, and yield the results in the order of the items.
 
-    At most ``UNDER_WAY`` bytes of items of ``item_size`` bytes each are under way, but never fewer than one a worker.
-    The first exception ends it, after the items under way have ended: no thread outlives the call. Raises
-    ``Cancelled`` when told to.
+    At most ``UNDER_WAY`` bytes of items of ``item_size`` bytes each are under way, but always one item. The first
+    exception ends it, after the items under way have ended: no thread outlives the call. Raises ``Cancelled`` when
+    told to.
     """
-    ahead = max(workers, min(3 * workers, UNDER_WAY // item_size))
+    ahead = max(1, min(3 * workers, UNDER_WAY // item_size))
     waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="holdstill") as pool:
+    with ThreadPoolExecutor(min(workers, ahead), thread_name_prefix="holdstill") as pool:
         try:
             for item in items:
                 if talk.cancelled():

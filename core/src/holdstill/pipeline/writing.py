@@ -23,6 +23,8 @@ from holdstill.spi.writer import Writer
 HEAD: Final = 1 << 20
 #: bytes of volume whose chunks are fetched together: each pack is read once for all of them
 BATCH: Final = 1 << 30
+#: what one read of a pack may hold in memory, encoded and decoded
+_UNDER_WAY: Final = 16 << 20
 _BLOCK: Final = 4096
 
 
@@ -58,7 +60,7 @@ class ImageWriter:
         chunk_size = self.image.chunk_size
         most = max(1, BATCH // chunk_size)
         held, first = bytearray(), 0
-        for start, count, ids in self.blobs.walk(self.image.chunks, BlobKind.PAGE):
+        for start, count, ids in self.blobs.walk(self.image.chunks, BlobKind.CHUNK):
             if ids is None:
                 if held:
                     yield first, bytes(held)
@@ -77,7 +79,7 @@ class ImageWriter:
     def _first_ids(self, head: int) -> bytes:
         wanted = -(-head // self.image.chunk_size)
         found = b""
-        for _, count, ids in self.blobs.walk(self.image.chunks, BlobKind.PAGE):
+        for _, count, ids in self.blobs.walk(self.image.chunks, BlobKind.CHUNK):
             found += bytes(min(count, wanted) * ID) if ids is None else ids
             if len(found) >= wanted * ID:
                 break
@@ -100,7 +102,7 @@ class ImageWriter:
             return done, written
 
         reads = self.blobs.plan(BlobKind.CHUNK, list(places))
-        for done, written in in_order(work, reads, self.talk, workers=self.workers, item_size=self.blobs.read_size):
+        for done, written in in_order(work, reads, self.talk, workers=self.workers, item_size=_UNDER_WAY):
             self.written_size += written
             meter.advance(done)
 

@@ -71,6 +71,8 @@ class Target(abc.ABC):
     url: str
     """As a user would write it, without secrets."""
     properties: TargetProperties
+    local_path: str | None = None
+    """The folder of this host in which the objects are, if they are: a restore must not write over it."""
 
     @abc.abstractmethod
     def put(self, key: str, parts: Sequence[Buffer]) -> None:
