@@ -28,6 +28,10 @@ def device_to_write(path: str, number: int) -> Channel:
     O_EXCL keeps out the kernel's users and other O_EXCL openers only, so loop devices and processes that have it open
     for writing are looked for besides. Raises ``VolumeBusy`` naming them.
     """
+    node = sysfs.node_of(number)
+    if node is not None and node.read_only:
+        # opening it for writing works on some kernels, and every write fails later
+        raise refusals.of_opening(path, OSError(errno.EROFS, ""))
     return _device(path, number, os.O_RDWR | os.O_EXCL, _TO_WRITE)
 
 
@@ -45,7 +49,7 @@ def file_to_read(path: str, ground: Ground, *, exclusive: bool) -> Channel:
     A process that writes to it is noticed later, by the reader.
     """
     channel = _same(_opened(path, ground, os.O_RDONLY), path, ground)
-    found = usage.of_file(Host.look(), ground) if exclusive else None
+    found = usage.of(Host.look(), ground) if exclusive else None
     if found:
         channel.close()
         raise _busy(path, str(found), _TO_READ)
@@ -66,9 +70,7 @@ def file_to_write(path: str, ground: Ground) -> Channel:
 
 def who_has(path: str, ground: Ground, *, writing_only: bool = False) -> str:
     """Who uses it, in words; empty if nobody can be seen to."""
-    host = Host.look()
-    node = sysfs.node_of(ground) if isinstance(ground, int) else None
-    found = usage.of_device(host, node) if node is not None else usage.of_file(host, ground)
+    found = usage.of(Host.look(), ground)
     opened = [str(opener) for opener in processes.openers(ground, path) if opener.writes or not writing_only]
     return "; ".join(([str(found)] if found else []) + ([f"open in {', '.join(opened)}"] if opened else []))
 

@@ -43,6 +43,8 @@ class Host:
     """Our namespace's mounts first, then those of other namespaces."""
     loops: tuple[Loop, ...]
     swaps: tuple[Swap, ...]
+    sys: Path = Path("/sys")
+    """Where sysfs is."""
     _grounds: dict[tuple[str, str], frozenset[Ground]] = attrs.field(factory=dict, repr=False, eq=False)
 
     @classmethod
@@ -53,6 +55,10 @@ class Host:
             loops=tuple(_loops()),
             swaps=tuple(Swap(path, ground_at(path)) for path in parse_swaps(proc.text("/proc/swaps"))),
         )
+
+    def node(self, ground: Ground) -> Node | None:
+        """The block device that ``ground`` is, if it is one."""
+        return sysfs.node_of(ground, self.sys) if isinstance(ground, int) else None
 
     @property
     def own_rows(self) -> list[MountRow]:
@@ -75,7 +81,7 @@ class Host:
         if key not in self._grounds:
             ground = ground_at(row.source) if row.source.startswith("/") else None
             if isinstance(ground, int) and row.filesystem == "btrfs":
-                self._grounds[key] = frozenset(sysfs.siblings_in_btrfs(ground))
+                self._grounds[key] = frozenset(sysfs.siblings_in_btrfs(ground, self.sys))
             else:
                 self._grounds[key] = frozenset(() if ground is None else (ground,))
         return self._grounds[key]

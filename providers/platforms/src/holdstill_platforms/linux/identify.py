@@ -52,17 +52,17 @@ def every_volume() -> list[VolumeFacts]:
     """
     host = Host.look()
     return [
-        _facts(host, node, node.node, node.node, node.size, usage.of_device(host, node))
-        for node in sysfs.every_node()
+        _facts(host, node, node.node, node.node, node.size, usage.of(host, node.device))
+        for node in sysfs.every_node(host.sys)
         if not node.name.startswith(_IN_MEMORY) and node.size
     ]
 
 
 def _device(host: Host, path: str, device: str, number: int) -> LinuxVolume:
-    node = sysfs.node_of(number)
+    node = host.node(number)
     if node is None:
         raise VolumeUnusable("the kernel knows no such device", subject=path, next_step="look at `holdstill volumes`")
-    found = usage.of_device(host, node)
+    found = usage.of(host, number)
     size = _device_size(path, device)
     if not size:
         raise VolumeUnusable("there is nothing in this device", subject=path, next_step="attach or insert something")
@@ -103,7 +103,7 @@ def _mounted(host: Host, path: str) -> LinuxVolume:
             next_step="name the device, its mount point, or an image file",
         )
     devices = sorted(ground for ground in host.grounds_of(row) if isinstance(ground, int))
-    if len(devices) != 1 or (node := sysfs.node_of(devices[0])) is None:
+    if len(devices) != 1 or (node := host.node(devices[0])) is None:
         raise VolumeUnusable(
             f"this {row.filesystem} stands on {len(devices) or 'no'} block devices, not on one",
             subject=path,
@@ -123,7 +123,7 @@ def _file(host: Host, path: str, status: os.stat_result) -> LinuxVolume:
     except OSError as error:
         raise refusals.of_opening(path, error) from error
     ground = (status.st_dev, status.st_ino)
-    found = usage.of_file(host, ground)
+    found = usage.of(host, ground)
     facts = VolumeFacts(
         path=path,
         device=real,
@@ -133,7 +133,7 @@ def _file(host: Host, path: str, status: os.stat_result) -> LinuxVolume:
         nested=found.nested,
         holders=found.holders,
         layers=stack.layers(host, Storey(ground, real)),
-        identity=f"file:{real}",
+        identity=real,
     )
     return LinuxVolume(facts, ground)
 
@@ -169,7 +169,7 @@ def identity(node: Node) -> str:
         if value:
             return f"{kind}:{value}" + (part if kind in ("wwid", "serial") else "")
     if node.backing_file:
-        return f"file:{node.backing_file}" + (f"@{node.loop_offset}" if node.loop_offset else "")
+        return node.backing_file + (f"@{node.loop_offset}" if node.loop_offset else "")
     return f"device:{node.node}"
 
 

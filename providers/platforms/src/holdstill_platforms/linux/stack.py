@@ -50,7 +50,7 @@ def _next(host: Host, storey: Storey) -> list[Storey]:
     if not isinstance(storey.ground, int):
         return _carrying(host, storey.path)
     loops = [Storey(loop.ground, loop.path) for loop in host.loops if loop.node.device == storey.ground]
-    node = sysfs.node_of(storey.ground)
+    node = host.node(storey.ground)
     return loops + ([Storey(below.device) for below in node.below] if node else [])
 
 
@@ -89,12 +89,12 @@ def _overlaid(options: str) -> list[str]:
 def layers(host: Host, top: Storey) -> tuple[Layer, ...]:
     """The same as the model's layers; before those, the loop devices that stand on ``top``."""
     above = [Layer("loop", loop.node.name, f"stands on {loop.path}") for loop in host.loops_on(top.ground)]
-    below = [_layer(storey) for storey in under(host, top)]
+    below = [_layer(host, storey) for storey in under(host, top)]
     return (below[0], *above, *below[1:])
 
 
-def _layer(storey: Storey) -> Layer:
-    node = sysfs.node_of(storey.ground) if isinstance(storey.ground, int) else None
+def _layer(host: Host, storey: Storey) -> Layer:
+    node = host.node(storey.ground)
     if node is not None:
         return layer_of(node)
     return Layer("file" if isinstance(storey.ground, tuple) else "disk", storey.path)

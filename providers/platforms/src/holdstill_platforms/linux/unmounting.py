@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 
 from holdstill.errors import VolumeBusy
-from holdstill_platforms.linux import libc, mountinfo, sysfs, usage
+from holdstill_platforms.linux import libc, mountinfo, usage
 from holdstill_platforms.linux.host import Ground, Host
 from holdstill_platforms.linux.mountinfo import MountRow
-from holdstill_platforms.linux.usage import Usage
 
 
 def unmount(path: str, ground: Ground) -> None:
@@ -17,21 +16,15 @@ def unmount(path: str, ground: Ground) -> None:
     Refuses, before anything is unmounted, where a mount below or in another namespace would stay. Raises
     ``VolumeBusy``.
     """
-    found = _found(ground)
+    found = usage.of(Host.look(), ground)
     stays = [row for row in found.rows if row.namespace and not _follows(row, found.rows)]
     if found.nested_rows or stays:
         raise _busy(path, ", ".join(_place(row) for row in (*found.nested_rows, *stays)), "is mounted besides or below")
     for row in _deepest_first([row for row in found.rows if not row.namespace]):
         _unmount_one(path, row)
-    left = _found(ground).rows
+    left = usage.of(Host.look(), ground).rows
     if left:
         raise _busy(path, ", ".join(_place(row) for row in left), "is still mounted")
-
-
-def _found(ground: Ground) -> Usage:
-    host = Host.look()
-    node = sysfs.node_of(ground) if isinstance(ground, int) else None
-    return usage.of_device(host, node) if node is not None else usage.of_file(host, ground)
 
 
 def _follows(row: MountRow, rows: tuple[MountRow, ...]) -> bool:

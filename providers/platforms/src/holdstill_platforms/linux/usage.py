@@ -41,8 +41,13 @@ class Usage:
         return "; ".join(said + ([f"held by {', '.join(self.holders)}"] if self.holders else []))
 
 
-def of_device(host: Host, node: Node) -> Usage:
-    """Who uses a block device, its partitions, or the disk that it is part of."""
+def of(host: Host, ground: Ground) -> Usage:
+    """Who uses a block device, its partitions, or the disk that it is part of; or a plain file."""
+    node = host.node(ground)
+    return _of_device(host, node) if node is not None else _usage(host, ground, _held_ground(host, ground))
+
+
+def _of_device(host: Host, node: Node) -> Usage:
     held = _held(host, node)
     for part in node.partitions:
         mounted = [_where(row) for row in _mounted(host, part.device)]
@@ -52,11 +57,6 @@ def of_device(host: Host, node: Node) -> Usage:
         mounted = [_where(row) for row in _mounted(host, disk.device)]
         held += [f"its disk {disk.name} ({what})" for what in _phrases(mounted, _held(host, disk))]
     return _usage(host, node.device, held)
-
-
-def of_file(host: Host, ground: Ground) -> Usage:
-    """Who uses a plain file: loop devices, what is mounted or built on them, swap."""
-    return _usage(host, ground, _held_ground(host, ground))
 
 
 def _usage(host: Host, ground: Ground, holders: Iterable[str]) -> Usage:

@@ -105,6 +105,8 @@ class ChannelWriter(Writer):
 class BlockWriter(ChannelWriter):
     """A block device, opened O_EXCL."""
 
+    zero_grain = 64 << 10
+
     def _zero(self, offset: int, length: int) -> None:
         """Punch where the kernel guarantees zeros, else have zeros written. BLKDISCARD guarantees nothing."""
         head, tail = self._channel.whole_units(offset, length)
@@ -167,12 +169,22 @@ class FileWriter(ChannelWriter):
 
     def _flush(self) -> None:
         os.fsync(self._channel.fd)
-        folder = os.open(Path(self._path).parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._sync_folder()
+        self._push_out()
+
+    def _sync_folder(self) -> None:
+        """So that the name of a new file is as durable as its bytes. Not every network file system can."""
+        try:
+            folder = os.open(Path(self._path).parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except PermissionError:
+            return
         try:
             os.fsync(folder)
+        except OSError as error:
+            if error.errno not in _CANNOT:
+                raise
         finally:
             os.close(folder)
-        self._push_out()
 
     def reader(self) -> Reader:
         """A reader of what is stored."""
