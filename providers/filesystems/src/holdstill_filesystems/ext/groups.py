@@ -74,7 +74,7 @@ def read_groups(superblock: Superblock, blocks: Blocks) -> Groups:
     checksum = np.empty(count, dtype=np.uint32)
     metadata = Extents.none()
     parts: list[Extents] = []
-    for first, rows in _descriptors(superblock, blocks):
+    for first, rows in _batches(superblock, blocks):
         _check_checksums(superblock, first, rows)
         table = rows.view(LAYOUT.columns(superblock.descriptor_size)).reshape(-1)
         here = slice(first, first + table.size)
@@ -94,15 +94,28 @@ def read_groups(superblock: Superblock, blocks: Blocks) -> Groups:
     return Groups(bitmap, free, unwritten, checksum, metadata)
 
 
-def _descriptors(superblock: Superblock, blocks: Blocks) -> Iterator[tuple[int, Rows]]:
-    """Batches of descriptors: the first one's group, and one row of ``descriptor_size`` bytes each."""
-    per_block, size = superblock.descriptors_per_block, superblock.descriptor_size
+def inode_table(superblock: Superblock, blocks: Blocks, group: int) -> int:
+    """The block that the inode table of one group begins at. Raises ``StructureFault``."""
+    index, within = divmod(group, superblock.descriptors_per_block)
+    rows = _descriptors(superblock, blocks, index, index + 1)
+    _check_checksums(superblock, group - within, rows)
+    table = rows.view(LAYOUT.columns(superblock.descriptor_size)).reshape(-1)
+    return int(_wide(table, "inode_table")[within])
+
+
+def _batches(superblock: Superblock, blocks: Blocks) -> Iterator[tuple[int, Rows]]:
+    """All descriptors: the first one's group, and one row of ``descriptor_size`` bytes each."""
     batch = max(1, _BATCH // superblock.block_size)
     for at in range(0, superblock.descriptor_blocks, batch):
-        numbers = descriptor_blocks(superblock, np.arange(at, min(at + batch, superblock.descriptor_blocks)))
-        rows = blocks.gather(numbers, "group descriptors")[:, : per_block * size].reshape(-1, size)
-        first = at * per_block
-        yield first, rows[: superblock.groups - first]
+        first = at * superblock.descriptors_per_block
+        yield first, _descriptors(superblock, blocks, at, min(at + batch, superblock.descriptor_blocks))
+
+
+def _descriptors(superblock: Superblock, blocks: Blocks, index: int, past: int) -> Rows:
+    """The descriptors in these descriptor blocks, without those of groups that do not exist."""
+    per_block, size = superblock.descriptors_per_block, superblock.descriptor_size
+    rows = blocks.gather(descriptor_blocks(superblock, np.arange(index, past)), "group descriptors")
+    return rows[:, : per_block * size].reshape(-1, size)[: superblock.groups - index * per_block]
 
 
 def descriptor_blocks(superblock: Superblock, indices: Numbers) -> Numbers:
