@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
@@ -19,7 +20,7 @@ from holdstill.repository.codecs import Codecs
 from holdstill.repository.digests import Digests
 from holdstill.repository.index import Flags, Place
 from holdstill.repository.layout import ZERO_ID, BlobKind
-from holdstill.repository.loading import Shelf, unheard
+from holdstill.repository.loading import Shelf
 from holdstill.repository.rows import Rows, head
 from holdstill.spi.target import Target
 
@@ -47,28 +48,29 @@ class BlobReader:
     """The most memory, in bytes, that one ``fetch`` takes."""
 
     def __init__(
-        self, target: Target, digests: Digests, codecs: Codecs, fanout: int, named: Callable[[], Iterable[str]]
+        self,
+        target: Target,
+        digests: Digests,
+        codecs: Codecs,
+        fanout: int,
+        shelf: Shelf,
+        ways: Iterable[Callable[[], object]] = (),
     ) -> None:
-        """``named`` finds the segments that records name, without any listing."""
+        """``ways`` to put more on the shelf, cheapest first; each is gone once, when something is missed."""
         self._target = target
         self._digests = digests
         self._codecs = codecs
         self._fanout = fanout
-        self._shelf = Shelf(target, digests)
+        self._shelf = shelf
         self._lost: set[int] = set()
-        self._lock = threading.RLock()
-        self._ways: list[Callable[[], None]] = [
-            lambda: self._shelf.take_orphans(self._shelf.listed_packs(), unheard),
-            lambda: self._shelf.take_segments(named(), unheard),
-            lambda: self._shelf.take_listed_segments(unheard),
-        ]
+        self._lock = threading.Lock()
+        self._ways = deque(ways)
 
     def _learn_more(self) -> bool:
-        """Ask the next source for rows: listed segments, then those named by records, then the packs themselves."""
         with self._lock:
             if not self._ways:
                 return False
-            self._ways.pop()()
+            self._ways.popleft()()
             return True
 
     # --- trees ----------------------------------------------------------------------------------
@@ -118,12 +120,12 @@ class BlobReader:
     def _located(self, kind: BlobKind, ids: Sequence[bytes]) -> tuple[Flags, Rows]:
         joined = b"".join(ids)
         while True:
-            index = self._shelf.index
-            usable = np.ones(len(index.packs), dtype=np.bool_)
-            usable[list(self._lost)] = False
-            seen, rows = index.locate(kind, joined, usable)
+            seen, rows = self._shelf.index.locate(kind, joined, self._not_lost)
             if seen.all() or not self._learn_more():
                 return seen, rows
+
+    def _not_lost(self, rows: Rows) -> Flags:
+        return np.isin(rows["pack"], list(self._lost), invert=True)
 
     def fetch(self, read: PackRead) -> list[tuple[bytes, bytes]]:
         """Id and plain bytes of each blob of the read, all checked.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import attrs
@@ -15,6 +16,8 @@ from holdstill.repository.layout import ID_SIZE, BlobKind
 from holdstill.repository.rows import STORED, Rows
 
 Flags = NDArray[np.bool_]
+#: which of some rows may be taken
+Usable = Callable[[Rows], Flags]
 
 _HELD: Final = np.dtype([*STORED.descr, ("pack", "<u4"), ("offset", "<u4"), ("ordinal", "<u4")])
 _NONE: Final = np.empty(0, dtype=_HELD)
@@ -47,6 +50,10 @@ class KnownPack:
     key: str
     size: int
     rows: int
+    first: int
+    """The ordinal of its first row."""
+    mark: bytes
+    """A digest of its rows: does the pack itself say the same?"""
 
 
 @attrs.frozen
@@ -109,7 +116,8 @@ class Index:
         held["ordinal"] = np.arange(self.row_count, self.row_count + stored.size)
         self.row_count += stored.size
         self._places[key] = len(self.packs)
-        self.packs.append(KnownPack(key, packs.size_of(stored), int(stored.size)))
+        first = self.row_count - int(stored.size)
+        self.packs.append(KnownPack(key, packs.size_of(stored), int(stored.size), first, mark_of(stored)))
         return held
 
     def places(self, kind: BlobKind, blob_id: bytes) -> list[Place]:
@@ -125,10 +133,10 @@ class Index:
                 at += 1
         return sorted(found, key=lambda place: place.ordinal)
 
-    def locate(self, kind: BlobKind, ids: bytes, usable: Flags) -> tuple[Flags, Rows]:
-        """For each of many ids (32 bytes each, none zero): is there a row in a ``usable`` pack, and which.
+    def locate(self, kind: BlobKind, ids: bytes, usable: Usable) -> tuple[Flags, Rows]:
+        """For each of many ids (32 bytes each, none zero): is there a row that is ``usable``, and which.
 
-        ``usable`` has a flag for each of ``packs``. Rows that were not found are undefined.
+        Rows that were not found are undefined; a row has the fields of ``STORED``, and pack, offset and ordinal.
         """
         words = rows.as_words(np.frombuffer(ids, dtype=f"V{ID_SIZE}"))
         seen = np.zeros(len(words), dtype=np.bool_)
@@ -139,7 +147,7 @@ class Index:
 
     @staticmethod
     def _locate_in(
-        table: _Table, kind: BlobKind, words: NDArray[np.uint64], usable: Flags, seen: Flags, chosen: Rows
+        table: _Table, kind: BlobKind, words: NDArray[np.uint64], usable: Usable, seen: Flags, chosen: Rows
     ) -> None:
         left = np.flatnonzero(~seen)
         at = np.searchsorted(table.prefixes, words[left, 0])
@@ -149,9 +157,7 @@ class Index:
             same = table.prefixes[at] == words[left, 0]
             left, at = left[same], at[same]
             held = table.held[at]
-            good = (
-                (rows.as_words(held["id"]) == words[left]).all(axis=1) & (held["kind"] == kind) & usable[held["pack"]]
-            )
+            good = (rows.as_words(held["id"]) == words[left]).all(axis=1) & (held["kind"] == kind) & usable(held)
             chosen[left[good]] = held[good]
             seen[left[good]] = True
             left, at = left[~good], at[~good] + 1
@@ -182,3 +188,8 @@ class Index:
             digest=row["digest"].tobytes(),
             ordinal=int(row["ordinal"]),
         )
+
+
+def mark_of(stored: Rows) -> bytes:
+    """What tells one pack's rows from others: 16 bytes."""
+    return hashlib.blake2b(stored.tobytes(), digest_size=16).digest()

@@ -20,7 +20,7 @@ SMALLEST_CHUNK: Final = 64 << 10
 LARGEST_CHUNK: Final = 4 << 20
 DEFAULT_PACK_SIZE: Final = 16 << 20
 DEFAULT_FANOUT: Final = 1024
-LARGEST_PACK: Final = 1 << 30
+LARGEST_PACK: Final = 128 << 20
 LARGEST_FANOUT: Final = 1 << 16
 #: no blob is larger, encoded or not: what a hostile row may make a reader allocate
 LARGEST_BLOB: Final = 16 << 20

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from typing import Final
 
 import attrs
 
-from holdstill.errors import Damaged, ObjectMissing, TargetError
+from holdstill.errors import Damaged, FormatTooNew, ObjectMissing, TargetError
 from holdstill.repository import canonical, envelope, layout
 from holdstill.repository.digests import Digests
 from holdstill.repository.fields import Fields
@@ -59,16 +60,34 @@ class Ledger:
             pass
         self._nothing_beyond()
 
+    def examine(self, last: int) -> Iterator[Damaged | FormatTooNew]:
+        """Read everything up to the entry ``last``, and what follows it, past whatever is damaged or missing."""
+        while True:
+            try:
+                if not self._take_next():
+                    if self.end >= last:
+                        return
+                    yield _missing(self.end + 1)
+                    self.end += 1
+            except (Damaged, FormatTooNew) as damage:
+                yield damage
+                self.end += 1
+
     def closed(self, pack: str) -> bool:
         """Does a list that was read name this pack?"""
         split = layout.split_pack_key(pack)
         return pack in self.closed_packs or (split is not None and split[0] in self.closed_numbers)
 
-    def append_begin(self, host: str, kind: str) -> tuple[int, Begin]:
-        """Become a writer: the number, and the entry. All entries before it have been read when this returns."""
+    def append_begin(self, host: str, kind: str, seen: int = 0) -> tuple[int, Begin]:
+        """Become a writer: the number, and the entry. All entries before it have been read when this returns.
+
+        ``seen``: the highest number of a writer that was noticed before. Raises ``Damaged`` if the ledger ends below.
+        """
         nonce = secrets.token_hex(16)
         while True:
             self.read()
+            if self.end < seen:
+                raise _missing(self.end + 1)
             number = self.end + 1
             entry = Begin(nonce, layout.commit_key(number, nonce), host, kind)
             if self._append(number, entry):
@@ -119,11 +138,7 @@ class Ledger:
                 if self._take_next():
                     self.read()
                     return
-                raise Damaged(
-                    "it is missing, though later entries are there",
-                    subject=layout.ledger_key(self.end + 1),
-                    next_step="Do not write to this repository; run verify.",
-                )
+                raise _missing(self.end + 1)
 
     def _entry(self, number: int) -> Begin | Condemn:
         key = layout.ledger_key(number)
@@ -173,6 +188,14 @@ def _named(fields: Fields) -> tuple[frozenset[str], frozenset[int]]:
     if not all(type(number) is int for number in numbers):
         raise fields.wrong("numbers", "holds something that is no number")
     return frozenset(packs), frozenset(numbers)
+
+
+def _missing(number: int) -> Damaged:
+    return Damaged(
+        "it is missing, though later ones were given out",
+        subject=layout.ledger_key(number),
+        next_step="Do not write to this repository; run verify.",
+    )
 
 
 def _there(target: Target, key: str) -> bool:

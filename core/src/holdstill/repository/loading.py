@@ -33,17 +33,19 @@ class Shelf:
         """Every segment that LIST shows. Those that are gone meanwhile are passed over, damaged ones told of."""
         self.take_segments(sorted(listed.key for listed in self.target.list(INDEX)), on_damage)
 
-    def take_segments(self, keys: Iterable[str], on_damage: OnDamage) -> None:
-        """These segments."""
+    def take_segments(self, keys: Iterable[str], on_damage: OnDamage) -> list[str]:
+        """These segments. Returns the keys of those that are not there."""
+        missing = []
         for key in keys:
             if key not in self._read and layout.split_segment_key(key):
                 self._read.add(key)
                 try:
                     self.index.add(self._noting(key, segments.unseal(self.digests, key, self.target.get(key))))
                 except ObjectMissing:
-                    continue
+                    missing.append(key)
                 except (Damaged, FormatTooNew) as damage:
                     on_damage(damage)
+        return missing
 
     def _noting(self, segment: str, found: Iterable[tuple[str, Rows]]) -> Iterator[tuple[str, Rows]]:
         for pack, stored in list(found):
@@ -53,6 +55,11 @@ class Shelf:
     def listed_packs(self) -> dict[str, int]:
         """Key and size (-1: not told) of every pack that LIST shows."""
         return {listed.key: listed.size for listed in self.target.list(PACKS) if layout.split_pack_key(listed.key)}
+
+    def latest_number(self, listed: dict[str, int]) -> int:
+        """The highest number of a writer whose packs or segments were seen; 0 if none were."""
+        names = (*map(layout.split_segment_key, self._read), *map(layout.split_pack_key, listed))
+        return max((name[0] for name in names if name), default=0)
 
     def take_orphans(self, listed: dict[str, int], on_damage: OnDamage) -> None:
         """Packs that are there and that no segment named: their own footers say what they hold."""

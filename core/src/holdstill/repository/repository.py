@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import platform
-import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from holdstill.errors import Damaged, FormatTooNew, ImageMissing, RepositoryError
@@ -53,7 +52,7 @@ class Repository:
         stock = Stock(shelf, listed, self.target, self.digests)
         # What is closed is asked only after BEGIN is visible: a prune that came first is seen, a later one waits.
         ledger = self.ledger()
-        number, entry = ledger.append_begin(host, kind)
+        number, entry = ledger.append_begin(host, kind, seen=shelf.latest_number(listed))
         stock.close(ledger)
         return WriterSession(
             self.target,
@@ -134,7 +133,17 @@ class Repository:
 
     def blobs(self) -> BlobReader:
         """A reader of chunks, pages and maps."""
-        return BlobReader(self.target, self.digests, self.codecs, self.config.fanout, self._named_segments)
+        shelf = Shelf(self.target, self.digests)
+        ways = (
+            lambda: shelf.take_listed_segments(unheard),
+            lambda: shelf.take_segments(self._named_segments(), unheard),
+            lambda: shelf.take_orphans(shelf.listed_packs(), unheard),
+        )
+        return self.reader_of(shelf, ways)
+
+    def reader_of(self, shelf: Shelf, ways: Iterable[Callable[[], object]] = ()) -> BlobReader:
+        """A reader of what is on the shelf; ``ways`` put more there when something is missed."""
+        return BlobReader(self.target, self.digests, self.codecs, self.config.fanout, shelf, ways)
 
     def _named_segments(self) -> Iterator[str]:
         try:

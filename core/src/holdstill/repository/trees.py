@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
+
+import attrs
 
 from holdstill.errors import Damaged
 from holdstill.model.extents import Extents
@@ -20,40 +22,72 @@ if TYPE_CHECKING:
 _TOGETHER: Final = 16
 
 Run = tuple[int, int, bytes | None]
+OnDamage = Callable[[Damaged], None]
 
 
-def walk(reader: BlobReader, fanout: int, tree: Tree, kind: BlobKind) -> Iterator[Run]:
-    """See ``BlobReader.walk``."""
+def walk(
+    reader: BlobReader, fanout: int, tree: Tree, kind: BlobKind, on_damage: OnDamage | None = None
+) -> Iterator[Run]:
+    """See ``BlobReader.walk``. With ``on_damage`` what cannot be read is told of and left out."""
     if tree.height != height_of(tree.count, fanout):
         raise Damaged(f"a list of {tree.count} ids cannot be {tree.height} pages high", subject=f"{kind.name.lower()}s")
     if tree.count:
-        yield from _below(reader, fanout, tree.root, tree.height, 0, tree.count)
+        yield from _Walk(reader, fanout, on_damage).below(tree.root, tree.height, 0, tree.count)
 
 
-def _below(reader: BlobReader, fanout: int, ids: bytes, level: int, first: int, count: int) -> Iterator[Run]:
-    """The elements under ``ids``, each of which stands for ``fanout ** level`` of them (the last for what is left)."""
-    if level == 0:
-        yield first, count, ids
-        return
-    reach = fanout**level
-    end = first + count
-    for zero, group in itertools.groupby(split(ids), key=ZERO_ID.__eq__):
-        if zero:
-            past = min(end, first + reach * sum(1 for _ in group))
-            yield first, past - first, None
-            first = past
-            continue
-        while batch := list(itertools.islice(group, _TOGETHER)):
-            pages = fetched(reader, BlobKind.PAGE, batch)
-            for page_id in batch:
-                past = min(end, first + reach)
-                page = pages[page_id]
-                if len(page) != -(-(past - first) // (reach // fanout)) * ID_SIZE:
-                    raise Damaged(
-                        f"it has {len(page)} bytes, which is wrong at its place", subject=f"page {page_id.hex()}"
-                    )
-                yield from _below(reader, fanout, page, level - 1, first, past - first)
+@attrs.frozen
+class _Walk:
+    reader: BlobReader
+    fanout: int
+    on_damage: OnDamage | None
+
+    def below(self, ids: bytes, level: int, first: int, count: int) -> Iterator[Run]:
+        """The elements under ``ids``, each standing for ``fanout ** level`` of them (the last for what is left)."""
+        if level == 0:
+            yield first, count, ids
+            return
+        reach = self.fanout**level
+        end = first + count
+        for zero, group in itertools.groupby(split(ids), key=ZERO_ID.__eq__):
+            if zero:
+                past = min(end, first + reach * sum(1 for _ in group))
+                yield first, past - first, None
                 first = past
+                continue
+            while batch := list(itertools.islice(group, _TOGETHER)):
+                for page in self._pages(batch, level, first, end):
+                    past = min(end, first + reach)
+                    if page is not None:
+                        yield from self.below(page, level - 1, first, past - first)
+                    first = past
+
+    def _pages(self, batch: list[bytes], level: int, first: int, end: int) -> Iterator[bytes | None]:
+        pages = self._fetched(batch)
+        reach = self.fanout**level
+        for at, page_id in enumerate(batch):
+            page = pages.get(page_id)
+            covered = min(end - first - at * reach, reach)
+            if page is not None and len(page) != -(-covered // (reach // self.fanout)) * ID_SIZE:
+                self._tell(Damaged(f"{len(page)} bytes are wrong at its place", subject=f"page {page_id.hex()}"))
+                page = None
+            yield page
+
+    def _fetched(self, batch: list[bytes]) -> dict[bytes, bytes]:
+        try:
+            return fetched(self.reader, BlobKind.PAGE, batch)
+        except Damaged as damage:
+            if len(batch) == 1 or self.on_damage is None:
+                self._tell(damage)
+                return {}
+        found: dict[bytes, bytes] = {}
+        for page_id in batch:
+            found |= self._fetched([page_id])
+        return found
+
+    def _tell(self, damage: Damaged) -> None:
+        if self.on_damage is None:
+            raise damage
+        self.on_damage(damage)
 
 
 def map_of(reader: BlobReader, fanout: int, image: Image) -> Iterator[Extents]:

@@ -1,0 +1,53 @@
+"""Which packs and rows of an index can be relied on, as far as a verification has looked."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from holdstill.errors import ObjectMissing
+from holdstill.repository.findings import Findings
+from holdstill.repository.index import Flags, Index
+from holdstill.repository.rows import Rows
+from holdstill.spi.target import Target
+
+
+class Condition:
+    """A flag for each pack and each row of an index. Nothing is bad until it is found to be."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self.good_packs: Flags = np.ones(len(index.packs), dtype=np.bool_)
+        self.good_rows: Flags = np.ones(index.row_count, dtype=np.bool_)
+
+    def good(self, rows: Rows) -> Flags:
+        """Which of these rows can be relied on."""
+        good: Flags = self.good_packs[rows["pack"]] & self.good_rows[rows["ordinal"]]
+        return good
+
+    @property
+    def all_good(self) -> bool:
+        """Was nothing bad found?"""
+        return bool(self.good_packs.all() and self.good_rows.all())
+
+    def look_for_packs(self, target: Target, listed: dict[str, int], findings: Findings) -> None:
+        """Is every pack there, in the size that its rows imply? What the listing does not say is asked for."""
+        for place, pack in enumerate(self.index.packs):
+            try:
+                size = listed.get(pack.key, -1)
+                size = size if size == pack.size else target.size(pack.key)
+            except ObjectMissing:
+                self.pack_is_bad(place, "the pack is missing", findings)
+                continue
+            if size != pack.size:
+                self.pack_is_bad(place, f"the pack has {size} bytes, not {pack.size}", findings)
+
+    def pack_is_bad(self, place: int, problem: str, findings: Findings) -> None:
+        """Nothing in this pack can be relied on."""
+        findings.add(self.index.packs[place].key, problem)
+        self.good_packs[place] = False
+
+    def rows_are_bad(self, place: int, bad: list[int], findings: Findings) -> None:
+        """These rows of this pack name blobs that are not what they should be."""
+        pack = self.index.packs[place]
+        findings.add(pack.key, f"{len(bad)} of its {pack.rows} blobs are not what their digests say")
+        self.good_rows[[pack.first + row for row in bad]] = False

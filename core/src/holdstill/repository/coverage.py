@@ -1,0 +1,77 @@
+"""Does an image have everything it needs? Walks its pages and its map, not its data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+import numpy as np
+
+from holdstill.errors import Cancelled, Damaged
+from holdstill.model.extents import Offsets
+from holdstill.model.image import Image
+from holdstill.repository import layout, trees
+from holdstill.repository.blobs import BlobReader
+from holdstill.repository.condition import Condition
+from holdstill.repository.findings import Findings
+from holdstill.repository.index import Flags
+from holdstill.repository.layout import ZERO_ID, BlobKind
+from holdstill.repository.rows import Rows
+
+
+@attrs.define
+class Coverage:
+    """Checks images one after the other against one index. Memory: a few pages, a flag for each pack."""
+
+    _reader: BlobReader
+    _fanout: int
+    _condition: Condition
+    _findings: Findings
+    _cancelled: Callable[[], bool]
+    needed: Flags = attrs.field(init=False)
+    """A flag for each pack: some image takes a chunk from it."""
+
+    def __attrs_post_init__(self) -> None:
+        self.needed = np.zeros(len(self._condition.index.packs), dtype=np.bool_)
+
+    def check(self, image: Image, advance: Callable[[int], None]) -> None:
+        """Note what ``image`` lacks. ``advance`` is told of bytes of the volume that were looked at."""
+
+        def hurt(damage: Damaged) -> None:
+            self._findings.damage(damage, image.id)
+
+        for first, count, ids in trees.walk(self._reader, self._fanout, image.chunks, BlobKind.CHUNK, hurt):
+            if self._cancelled():
+                raise Cancelled("the verification was ended")
+            if ids is not None:
+                self._check_page(image, first, ids)
+            advance(count * image.chunk_size)
+        try:
+            for _ in trees.map_of(self._reader, self._fanout, image):
+                pass
+        except Damaged as damage:
+            hurt(damage)
+
+    def _check_page(self, image: Image, first: int, ids: bytes) -> None:
+        places = np.array([at for at, each in enumerate(trees.split(ids)) if each != ZERO_ID], dtype=np.int64)
+        wanted = [each for each in trees.split(ids) if each != ZERO_ID]
+        seen, rows = self._condition.index.locate(BlobKind.CHUNK, b"".join(wanted), self._condition.good)
+        self.needed[rows["pack"][seen]] = True
+        for at in np.flatnonzero(~seen):
+            self._blame(image, wanted[at])
+        self._check_lengths(image, first + places[seen], rows[seen])
+
+    def _blame(self, image: Image, chunk: bytes) -> None:
+        """No good copy of this chunk: whose fault is it?"""
+        bad = self._condition.index.places(BlobKind.CHUNK, chunk)
+        for place in bad:
+            self._findings.hurts(place.key, image.id)
+        if not bad:
+            key = layout.commit_key(image.number, image.id)
+            self._findings.add(key, "chunks that it needs are in no pack", image.id)
+
+    def _check_lengths(self, image: Image, chunks: Offsets, rows: Rows) -> None:
+        size, step = image.volume.size, image.chunk_size
+        if (rows["plain"] != np.minimum(size - chunks * step, step)).any():
+            key = layout.commit_key(image.number, image.id)
+            self._findings.add(key, "chunks that it needs have a wrong length", image.id)
