@@ -77,6 +77,7 @@ def test_of_two_strangers_with_one_name_neither_wins(install):
 
 
 def test_nobody_takes_a_name_of_ours(install):
+    install("holdstill-storage", "storage")
     install("aaa-impostor", "storage")
     assert row("storage", "aaa-impostor").broken.startswith("duplicate of the plugin storage of holdstill-storage")
     assert row("storage", "holdstill-storage").broken is None

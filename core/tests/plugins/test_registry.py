@@ -268,6 +268,7 @@ def test_everybody_who_has_a_say_in_a_restore():
 
 
 def test_the_remedy_for_an_installed_but_broken_helper(install, monkeypatch):
+    install("holdstill-filesystems", "filesystems")
     monkeypatch.setenv("HOLDSTILL_BLOCK", "filesystems")
     reason = Plugins.installed().enumerate_used_blocks(READER, FilesystemFacts("ext4")).reason
     assert reason.endswith(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from holdstill.errors import ReadFault
 from holdstill.model.buffers import Room
 from holdstill.model.extents import Extents
 from holdstill.model.volume import Consistency, Mode
@@ -19,19 +20,20 @@ class OfflineStill(Still):
     def __init__(self, volume: Volume) -> None:
         """Raises ``VolumeBusy`` naming who has the volume."""
         self._held: Reader | None = volume.open_reader(exclusive=True)
-        self._why: str | None = None
+        self.lost: str | None = None
+        """Why it is known to be untrue."""
 
     def open_reader(self) -> Reader:
         """A view of the one reader that holds the volume: closing it does not let go of the volume."""
         if self._held is None:
             raise ValueError("the still was released")
-        return _Lent(self._held)
+        return _Lent(self, self._held)
 
     def untrue(self) -> str | None:
         """Whether the volume changed since it was held. Sticky."""
-        if self._why is None:
-            self._why = self._asked()
-        return self._why
+        if self.lost is None:
+            self.lost = self._asked()
+        return self.lost
 
     def release(self) -> None:
         """Let go of the volume."""
@@ -71,31 +73,34 @@ class DynamicStill(Still):
 
 
 class _Lent(Reader):
-    """Somebody else's reader, which stays open."""
+    """The still's own reader, which stays open when this one is closed."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, still: OfflineStill, reader: Reader) -> None:
+        self._still = still
         self._reader: Reader | None = reader
         self.size = reader.size
         self.alignment = reader.alignment
         self.preferred_read = reader.preferred_read
 
     def readinto(self, offset: int, buffer: Room) -> None:
-        """As the lender reads."""
-        self._lender().readinto(offset, buffer)
+        """As the still's reader reads, until the still is known to be lost."""
+        if self._still.lost:
+            raise ReadFault(self._still.lost, offset=offset, length=memoryview(buffer).nbytes)
+        self._own().readinto(offset, buffer)
 
     def holes(self, start: int, end: int) -> Extents:
-        """As the lender knows."""
-        return self._lender().holes(start, end)
+        """As the still's reader knows."""
+        return self._own().holes(start, end)
 
     def changed(self) -> str | None:
-        """As the lender says."""
-        return self._lender().changed()
+        """As the still's reader says."""
+        return self._own().changed()
 
     def close(self) -> None:
         """Give it back."""
         self._reader = None
 
-    def _lender(self) -> Reader:
+    def _own(self) -> Reader:
         if self._reader is None:
             raise ValueError("the reader is closed")
         return self._reader
