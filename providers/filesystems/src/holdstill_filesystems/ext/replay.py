@@ -54,7 +54,8 @@ class _Log:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._first, self._past = journal.record["first"], journal.record["blocks"]
+        self._first: int = journal.record["first"]
+        self._past: int = journal.record["blocks"]
         self._at: int = journal.record["start"]
         self._left = self._past - self._first
         # five numbers for each logged block: where it belongs, its place in the log, age, flags, checksum
