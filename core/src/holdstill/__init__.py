@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from holdstill.model.requests import BackupRequest, OnReadError, RestoreRequest, VerifyRequest
     from holdstill.model.results import BackupResult, Finding, MapResult, RestoreResult, VerifyResult
     from holdstill.model.volume import Consistency, Mode, VolumeFacts
+    from holdstill.pipeline.recover import Recovered
+    from holdstill.plugins.registry import PluginRow
+    from holdstill.repository.trial import TargetReport
     from holdstill.spi.conversation import Conversation
 
 _HOME: Final = {
@@ -32,6 +35,9 @@ _HOME: Final = {
     "model.requests": ("BackupRequest", "OnReadError", "RestoreRequest", "VerifyRequest"),
     "model.results": ("BackupResult", "Finding", "MapResult", "RestoreResult", "VerifyResult"),
     "model.volume": ("Consistency", "Mode", "VolumeFacts"),
+    "pipeline.recover": ("Recovered",),
+    "plugins.registry": ("PluginRow",),
+    "repository.trial": ("TargetReport",),
     "spi.conversation": ("Conversation",),
 }
 _MODULE_OF: Final = {name: module for module, names in _HOME.items() for name in names}
@@ -53,14 +59,17 @@ __all__ = [
     "Mode",
     "Noted",
     "OnReadError",
+    "PluginRow",
     "Progress",
     "Question",
+    "Recovered",
     "RepositoryFacts",
     "RestoreRequest",
     "RestoreResult",
     "Sizes",
     "StageStarted",
     "SurveyedMap",
+    "TargetReport",
     "VerifyRequest",
     "VerifyResult",
     "VolumeFacts",

@@ -41,7 +41,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise ``WrongUsage``."""
-        raise WrongUsage(message, usage=self.format_usage().rstrip(), next_step=f"See `{self.prog} --help`.")
+        raise WrongUsage(message, usage=self.format_usage().rstrip(), next_step=f"see `{self.prog} --help`")
 
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # noqa: SLF001  # it has no public name

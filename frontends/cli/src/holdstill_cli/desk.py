@@ -35,7 +35,7 @@ class Desk:
         """The repository that was named. Raises ``UsageError`` if none was."""
         url = self.asked.repo or os.environ.get("HOLDSTILL_REPO", "")
         if not url:
-            raise UsageError("no repository was named", next_step="Add --repo PLACE, or set HOLDSTILL_REPO.")
+            raise UsageError("no repository was named", next_step="add --repo PLACE, or set HOLDSTILL_REPO")
         return str(url)
 
     @contextmanager

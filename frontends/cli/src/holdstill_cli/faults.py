@@ -34,7 +34,7 @@ def told(fault: BaseException) -> HoldstillError:
         case HoldstillError():
             return fault
         case MemoryError():
-            return OutOfMemory("there is not enough memory", next_step="Run it where about 300 MiB more are free.")
+            return OutOfMemory("there is not enough memory", next_step="run it where about 300 MiB more are free")
         case OSError():
             subject = os.fsdecode(fault.filename) if isinstance(fault.filename, (str, bytes)) else ""
             return SystemFault((fault.strerror or str(fault) or type(fault).__name__).lower(), subject=subject)
@@ -45,15 +45,15 @@ def told(fault: BaseException) -> HoldstillError:
 def _how_to_report(fault: BaseException) -> str:
     if os.environ.get("HOLDSTILL_DEBUG"):
         traceback.print_exception(fault)
-        return "Please report it, with the lines above."
+        return "please report it, with the lines above"
     folder = _state_folder() / "bugs"
     place = folder / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}.txt"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         place.write_text("".join(traceback.format_exception(fault)), encoding="utf-8", errors="backslashreplace")
     except OSError:
-        return "Please report it; with HOLDSTILL_DEBUG=1 it prints the details."
-    return f"Please report it, with the file {place}."
+        return "please report it; with HOLDSTILL_DEBUG=1 it prints the details"
+    return f"please report it, with the file {place}"
 
 
 def _state_folder() -> Path:

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Final, Self
+from typing import Final
 
 from holdstill.errors import ExitCode
 
@@ -14,17 +14,24 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """While entered, these signals end what can be ended at once, and are only remembered while a job runs.
+    """Remembers that one of these signals came, and raises ``KeyboardInterrupt`` where a stop may be sudden.
 
     A job asks ``came`` many times a second, releases what it holds, and ends; ending it anywhere else could leave a
-    snapshot behind. Everything outside a job may stop where it is, so there a signal raises ``KeyboardInterrupt``.
+    snapshot behind. What holds nothing may stop where it is. And once the command is on its way out, further signals
+    change nothing any more.
     """
 
     def __init__(self) -> None:
         self.came = False
         self._number = signal.SIGINT
-        self._patient = False
-        self._before: dict[signal.Signals, Any] = {}
+        self._patient = True
+
+    def watch(self) -> None:
+        """Take the signals over, for the rest of the process."""
+        for number in _SIGNALS:
+            # Ignored before we began means that somebody wants it so: nohup, or a shell's background job.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._signalled)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -38,7 +45,7 @@ class Interruption:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Inside, a signal raises ``KeyboardInterrupt``: for waiting at a prompt."""
+        """Inside, a signal raises ``KeyboardInterrupt``: for what holds nothing, and for waiting at a prompt."""
         yield from self._with_patience(patient=False)
 
     def _with_patience(self, *, patient: bool) -> Iterator[None]:
@@ -54,14 +61,3 @@ class Interruption:
             self._number = signal.Signals(number)
         if not self._patient:
             raise KeyboardInterrupt
-
-    def __enter__(self) -> Self:
-        for number in _SIGNALS:
-            # Ignored before we began means that somebody wants it so: nohup, or a shell's background job.
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._signalled)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)

@@ -36,7 +36,7 @@ class JsonTalk(Talk):
         with suppress(ReaderGone, OSError):
             self._write({"event": "question", **attrs.asdict(question), "answer": choice})
         if choice is None:
-            raise Declined(f"--json asks nobody: {question.text}", next_step="If you mean it, add --yes.")
+            raise Declined(f"--json asks nobody: {question.text}", next_step="if you mean it, add --yes")
         return choice
 
     def result(self, answer: Mapping[str, Any], lines: Iterable[str], error: HoldstillError | None) -> None:

@@ -22,27 +22,33 @@ if TYPE_CHECKING:
     from holdstill import Engine
 
 
-def run() -> None:
+def run(make_engine: Callable[[], Engine] | None = None) -> None:
     """What the installed command calls."""
-    sys.exit(main(sys.argv[1:]))
+    interruption = Interruption()
+    interruption.watch()
+    sys.exit(main(sys.argv[1:], make_engine, interruption))
 
 
-def main(arguments: Sequence[str], make_engine: Callable[[], Engine] | None = None) -> int:
+def main(
+    arguments: Sequence[str],
+    make_engine: Callable[[], Engine] | None = None,
+    interruption: Interruption | None = None,
+) -> int:
     """Run one command. Returns its exit code; raises nothing that a user or a disk can cause."""
     streams = Streams()
-    with Interruption() as interruption:
-        make_talk = JsonTalk if "--json" in arguments else TerminalTalk
-        talk = make_talk(streams, interruption)
-        try:
+    make_talk = JsonTalk if "--json" in arguments else TerminalTalk
+    talk = make_talk(streams, interruption or Interruption())
+    try:
+        with talk.interruption.at_once():
             code = _do(arguments, talk, make_engine or _installed_engine)
             streams.flush()
-        except ReaderGone:
-            code = ExitCode.NOT_DONE
-        except KeyboardInterrupt:
-            code = _report(Cancelled("interrupted"), talk)
-        except Exception as fault:  # noqa: BLE001  # the outermost frame: nothing may leave as a traceback
-            code = _report(fault, talk)
-        streams.close()
+    except ReaderGone:
+        code = ExitCode.NOT_DONE
+    except KeyboardInterrupt:
+        code = _report(Cancelled("interrupted"), talk)
+    except Exception as fault:  # noqa: BLE001  # the outermost frame: nothing may leave as a traceback
+        code = _report(fault, talk)
+    streams.close()
     return int(code)
 
 
@@ -76,14 +82,13 @@ def _do(arguments: Sequence[str], talk: Talk, make_engine: Callable[[], Engine])
 
 def _report(fault: BaseException, talk: Talk) -> ExitCode:
     error = told(fault)
-    with talk.interruption.remembered():
-        try:
-            if talk.half_said:
-                talk.complain(error)
-            else:
-                talk.result({}, (), error)
-        except (ReaderGone, OSError):
+    try:
+        if talk.half_said:
             talk.complain(error)
+        else:
+            talk.result({}, (), error)
+    except (ReaderGone, OSError):
+        talk.complain(error)
     return talk.exit_code(error)
 
 

@@ -111,7 +111,7 @@ class TerminalTalk(Talk):
             return self._agreed(question)
         if not self.streams.someone_answers:
             raise Declined(
-                f"nobody is there to answer: {question.text}", next_step="Run it on a terminal, or with --yes."
+                f"nobody is there to answer: {question.text}", next_step="run it on a terminal, or with --yes"
             )
         for line in facts(question.facts.items()):
             self.streams.err(f"  {line}\n")

@@ -86,7 +86,7 @@ def _not_done(undone: list[str], desk: Desk) -> HoldstillError | None:
         return None
     return VolumesNotDone(
         f"{len(undone)} of {len(desk.asked.volumes)} volumes were not imaged: {', '.join(undone)}",
-        next_step="The reason for each was said above. Run the command again for these.",
+        next_step="the reason for each was said above; run the command again for these",
     )
 
 

@@ -53,4 +53,4 @@ def _lines(found: Sequence[Recovered]) -> Iterator[str]:
 
 
 def _by_hand(left: Sequence[Recovered]) -> str:
-    return "\n".join(["Run it again, or by hand:", *(each.by_hand for each in left)])
+    return "\n".join(["run it again, or by hand:", *(each.by_hand for each in left)])

@@ -44,7 +44,7 @@ def _unfit(report: TargetReport) -> TargetUnfit | None:
     return TargetUnfit(
         f"promises are not kept: {', '.join(failed)}",
         subject=report.url,
-        next_step="Do not keep a repository there; choose another target.",
+        next_step="do not keep a repository there; choose another target",
     )
 
 

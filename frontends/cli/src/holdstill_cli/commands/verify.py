@@ -51,7 +51,7 @@ def _damage(result: VerifyResult) -> Damaged | None:
         return None
     return Damaged(
         f"{len(result.findings)} findings; {len(result.hurt_images)} of {len(result.images)} images are hurt",
-        next_step="Images that are not named above are unhurt. Back the others' volumes up again.",
+        next_step="images that are not named above are unhurt; back up the volumes of the others again",
     )
 
 
