@@ -9,6 +9,7 @@ from holdstill.model.extents import Extents
 from holdstill.model.volume import FilesystemFacts
 from holdstill.plugins.hookspecs import API, hookimpl
 from holdstill.plugins.registry import Plugins
+from holdstill.spi.holds import Undone, UndoState
 from holdstill.spi.provider import ProviderInfo
 from holdstill.spi.restore import RestoreTarget
 from holdstill.spi.volume import Volume
@@ -61,6 +62,10 @@ class Plugin:
     @hookimpl
     def restore(self, image, target):
         return self.answer("restore", image, target)
+
+    @hookimpl
+    def undo(self, kind, version, data):
+        return self.answer("undo", kind, version, data)
 
 
 def raises(error):
@@ -265,6 +270,23 @@ def test_everybody_who_has_a_say_in_a_restore():
     assert plugins.restore(image, volume) == [one, two]
     with pytest.raises(PluginError, match="restore returned bool"):
         Plugins.of(Plugin("odd", restore=True)).restore(image, volume)
+
+
+def test_what_was_held_is_undone_by_who_knows_the_kind():
+    gone = Undone(UndoState.REMOVED, "the snapshot is gone")
+    knows = Plugin("lvm2", undo=lambda kind, version, data: gone if kind == "lvm2.snapshot" else None)
+    elsewhere = Plugin("jfs2", applies_here=False, undo=Undone(UndoState.ABSENT))
+    plugins = Plugins.of(elsewhere, Plugin("freezer"), knows)
+    assert plugins.undo("lvm2.snapshot", 1, {"name": "x"}) == gone
+    assert knows.asked == [("undo", "lvm2.snapshot", 1, {"name": "x"})]
+    assert elsewhere.asked == []
+
+
+def test_what_nobody_can_undo_stays_held():
+    answer = Plugins.of(Plugin("freezer")).undo("lvm2.snapshot", 1, {})
+    assert answer == Undone(UndoState.UNKNOWN, "no installed plugin knows how to undo lvm2.snapshot")
+    with pytest.raises(PluginError, match="undo returned bool"):
+        Plugins.of(Plugin("odd", undo=True)).undo("x", 1, {})
 
 
 def test_the_remedy_for_an_installed_but_broken_helper(install, monkeypatch):
