@@ -6,7 +6,6 @@ through an aligned buffer of the calling thread.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import mmap
@@ -18,7 +17,7 @@ import attrs
 import numpy as np
 
 from holdstill.model.buffers import Buffer
-from holdstill_platforms.linux import ioctls
+from holdstill_platforms.linux import ioctls, libc
 
 #: the most that goes through the aligned buffer at once; each thread keeps one buffer of this size
 BOUNCE: Final = 1 << 20
@@ -36,7 +35,8 @@ class Channel:
 
     fd: int
     unit: int
-    """Offsets, lengths and memory must be multiples of this for direct access. Bytes, a power of two."""
+    """Offsets and lengths must be multiples of this for direct access; memory of a page at least, which satisfies
+    every driver. Bytes, a power of two."""
     size: int
     """Bytes; a file may end inside a unit, a device never does."""
     direct: bool
@@ -112,17 +112,29 @@ class Channel:
     def _read_uncached(self, offset: int, room: memoryview) -> None:
         """Read through the cache and leave nothing of it behind.
 
-        A device's cache knows nothing of what its mounted file system writes: there it is dropped before, too.
+        A device's cache knows nothing of what a file system mounted on it writes: there it is emptied before, too.
         """
         if self.is_device:
-            os.posix_fadvise(self.fd, offset, len(room), os.POSIX_FADV_DONTNEED)
+            self._forget_device(offset, len(room))
         got = 0
         while got < len(room):
             count = os.preadv(self.fd, [room[got:]], offset + got)
             if count == 0:
                 raise EndedEarly
             got += count
-        os.posix_fadvise(self.fd, offset, len(room), os.POSIX_FADV_DONTNEED)
+        self._forget(offset, len(room))
+
+    def _forget_device(self, offset: int, length: int) -> None:
+        try:
+            ioctls.flush_buffers(self.fd)
+        except PermissionError:
+            self._forget(offset, length)
+
+    def _forget(self, offset: int, length: int) -> None:
+        """The kernel forgets only pages that lie wholly in the range."""
+        start = offset // mmap.PAGESIZE * mmap.PAGESIZE
+        end = -(-(offset + length) // mmap.PAGESIZE) * mmap.PAGESIZE
+        os.posix_fadvise(self.fd, start, end - start, os.POSIX_FADV_DONTNEED)
 
     # --- writing --------------------------------------------------------------------------------
 
@@ -171,7 +183,7 @@ class Channel:
     def _fits(self, offset: int, data: memoryview) -> bool:
         if offset % self.unit or len(data) % self.unit:
             return False
-        return len(data) == 0 or int(np.frombuffer(data, np.uint8).ctypes.data) % self.unit == 0
+        return len(data) == 0 or int(np.frombuffer(data, np.uint8).ctypes.data) % max(self.unit, mmap.PAGESIZE) == 0
 
 
 def flat(buffer: Buffer) -> memoryview:
@@ -180,12 +192,9 @@ def flat(buffer: Buffer) -> memoryview:
 
 
 def open_device(path: str, flags: int) -> Channel:
-    """Open a block device. Where O_DIRECT is refused its cache is flushed first. Raises ``OSError``."""
+    """Open a block device. Raises ``OSError``."""
     fd, direct = _open(path, flags)
     try:
-        if not direct:
-            with contextlib.suppress(PermissionError):
-                ioctls.flush_buffers(fd)
         return Channel(
             fd=fd, unit=ioctls.logical_sector(fd), size=ioctls.device_size(fd), direct=direct, is_device=True
         )
@@ -206,8 +215,6 @@ def _open(path: str, flags: int) -> tuple[int, bool]:
 
 def open_file(path: str, flags: int, *, direct: bool) -> Channel:
     """Open a regular file; ``direct`` where its file system allows it. Raises ``OSError``."""
-    from holdstill_platforms.linux import libc
-
     fd, is_direct = _open(path, flags) if direct else (os.open(path, flags | os.O_CLOEXEC), False)
     try:
         unit = libc.direct_alignment(fd) if is_direct else None
