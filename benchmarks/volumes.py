@@ -8,18 +8,24 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
-#: words make text that compresses as logs and sources do
-WORDS = [bytes(random.Random(n).choices(b"etaoinshrdlucmfwypvbgkjqxz", k=2 + n % 9)) for n in range(4000)]
+_WORDS = [bytes(random.Random(n).choices(b"etaoinshrdlucmfwypvbgkjqxz", k=2 + n % 9)) for n in range(4000)]
+_POOL = 48 << 20
+
+
+@cache
+def _prose() -> bytes:
+    """Enough words that no two chunks are alike."""
+    picked = random.Random(0).choices(_WORDS, k=_POOL // 6)
+    return b" ".join(picked)
 
 
 def text(dice: random.Random, size: int) -> bytes:
-    """Compressible bytes."""
-    line = b" ".join(dice.choices(WORDS, k=2000)) + b"\n"
-    return (line * (size // len(line) + 1))[: size // 2] + b" ".join(dice.choices(WORDS, k=size // 10 + 1))[
-        : size - size // 2
-    ]
+    """Bytes that compress as logs and sources do: prose from a random place on, numbered so that no chunk repeats."""
+    start = dice.randrange(len(_prose()) - size) if size < len(_prose()) else 0
+    return b"%08x " % dice.getrandbits(32) + _prose()[start : start + size - 9]
 
 
 def noise(dice: random.Random, size: int) -> bytes:

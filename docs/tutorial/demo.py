@@ -114,13 +114,10 @@ def demo(folder: Path) -> None:
         f"{second['reused_chunks']} were there. It is a full image all the same: {second['image'][:12]}."
     )
 
-    say(
-        "4. The first image comes back, to a new file. It is read back past the cache and compared before we hear of it."
-    )
+    say("4. The first image comes back, to a new file, and is read back past the cache and compared.")
     done = holdstill("restore", first["image"], "--to-file", str(restored))
-    print(
-        f"    proved: {done['proved']}. {mib(os.stat(restored).st_blocks * 512)} on disk of {mib(VOLUME_SIZE)}: still sparse."
-    )
+    on_disk = mib(os.stat(restored).st_blocks * 512)
+    print(f"    proved: {done['proved']}. {on_disk} on disk of {mib(VOLUME_SIZE)}: still sparse.")
 
     say("5. What does the file system say, and what do the files say?")
     print("    $ e2fsck -fn restored.img")
