@@ -74,11 +74,11 @@ class _Bench:
         self.target = target
         self.folder = f"probe/{secrets.token_hex(16)}"
         self.used: set[str] = set()
-        self._names = itertools.count()
+        self._names = (f"n{number}" for number in itertools.count())
 
     def key(self, name: str | None = None) -> str:
         """A key that was never used."""
-        key = f"{self.folder}/{next(self._names) if name is None else name}"
+        key = f"{self.folder}/{name or next(self._names)}"
         self.used.add(key)
         return key
 
@@ -112,8 +112,14 @@ class _Bench:
 
     def clean(self) -> str:
         """Remove everything again."""
+        failed: list[Exception] = []
         for key in sorted(self.used):
-            self.target.delete(key)
+            try:
+                self.target.delete(key)
+            except Exception as error:  # noqa: BLE001  # one that cannot be removed must not keep the others
+                failed.append(error)
+        if failed:
+            raise failed[0]
         left = [row.key for row in self.target.list(f"{self.folder}/")] if self.target.properties.fresh_listings else []
         _demand(not left, f"{len(left)} objects are still listed, such as {left[:1]}")
         return f"{len(self.used)} keys under {self.folder}/"

@@ -41,7 +41,7 @@ class Planned:
     at: int = 0
     key: str = ""
     """Only for keys that begin so; they are counted by themselves."""
-    error: Callable[[str], BaseException] = lambda doing: TargetError(f"planned to fail: {doing}", retryable=True)
+    error: Callable[[str], BaseException] = lambda text: TargetError(text, retryable=True)
 
 
 class FaultyTarget(Target):
@@ -115,7 +115,7 @@ class FaultyTarget(Target):
             act()
         elif plan.fault is Fault.TEAR and tear is not None:
             tear()
-        raise plan.error(f"{verb} {key}")
+        raise plan.error(f"planned to fail: {verb} {key}")
 
     def _due(self, verb: str, key: str) -> Planned | None:
         """The first plan that is due at this call; every plan counts it."""

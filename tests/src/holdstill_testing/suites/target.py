@@ -224,8 +224,9 @@ class TargetSuite(ConformanceSuite):
 
     def test_4_keys_of_every_shape_are_kept_apart(self, target: Target) -> None:
         """One to four names of one to 64 letters, digits and dashes."""
-        names = ["a", "0", "-", "a-", "z" * 64, "0123456789"]
-        keys = [*names, *(f"f/{name}" for name in names), "f/g/h/i", f"{'9' * 64}/{'8' * 64}/{'7' * 64}/{'6' * 64}"]
+        names = ["a", "0", "-", "a-", "z" * 64, "z" * 63 + "y", "0123456789"]
+        deepest = "/".join(("9" * 64, "8" * 64, "7" * 64, "6" * 63))
+        keys = [*names, *(f"f/{name}" for name in names), "f/g/h/i", f"{deepest}5", f"{deepest}6"]
         for key in keys:
             target.put(key, [key.encode()])
         assert [target.get(key) for key in keys] == [key.encode() for key in keys]
