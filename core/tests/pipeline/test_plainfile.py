@@ -302,12 +302,10 @@ def test_a_new_file_is_sparse_and_private(tmp_path):
     assert status.st_mode & 0o777 == 0o600
 
 
-def test_an_old_file_is_refused_unless_told(path):
+def test_an_old_file_is_refused(path):
     with pytest.raises(RestoreRefused, match="there is a file already"):
         plainfile.create_file(str(path), 10)
     assert path.stat().st_size == 100_000
-    assert plainfile.create_file(str(path), 10, replace=True).facts.size == 10
-    assert path.read_bytes() == bytes(10)
 
 
 def test_a_file_that_cannot_be_made_leaves_nothing(tmp_path, shortest_files):

@@ -13,15 +13,14 @@ from holdstill.model.extents import Extents
 class BlockMap:
     """The used bytes of a volume, as a stream of windows.
 
-    ``windows`` is iterated once. Each window is an ``Extents``; windows ascend and do not overlap (a window starts at
-    or
-    after the end of the one before), so that 16 TiB with billions of runs never need more memory than one window.
-    Keep a window under
-    about a million runs. Iterating may raise ``StructureFault`` (the core then takes the whole volume) or
-    ``ReadFault``.
+    ``windows`` is iterated once. Each window is an ``Extents`` inside the volume; windows ascend and do not overlap (a
+    window starts at or after the end of the one before), so that 16 TiB with billions of runs never need more memory
+    than one window: keep it under about a million runs. The last run may be a whole block that the end of the volume
+    cuts. Iterating may raise ``StructureFault`` (the core then takes the whole volume) or ``ReadFault``.
     """
 
     block_size: int
+    """Bytes; what the file system allocates in."""
     windows: Iterable[Extents] = attrs.field(repr=False, eq=False)
     notes: tuple[str, ...] = ()
     """Sentences for the result, such as "the journal was replayed in memory"."""

@@ -54,14 +54,14 @@ def identify(path: str) -> PlainFileVolume:
     )
 
 
-def create_file(path: str, size: int, *, replace: bool = False) -> PlainFileVolume:
+def create_file(path: str, size: int) -> PlainFileVolume:
     """Make a sparse file of ``size`` bytes that only its owner can read, to restore into.
 
-    Raises ``RestoreRefused`` if there is something already, unless ``replace`` says to write over it; ``WriteFault``
-    if the file system does not take a file of this size.
+    Raises ``RestoreRefused`` if there is something already; ``WriteFault`` if the file system does not take a file of
+    this size.
     """
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | (os.O_TRUNC if replace else os.O_EXCL), 0o600)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as error:
         raise RestoreRefused("there is a file already", subject=path, next_step="name a new file") from error
     except (OSError, ValueError) as error:

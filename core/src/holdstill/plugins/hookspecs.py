@@ -3,9 +3,9 @@
 A plugin is a module (or object) found by an entry point of the group ``holdstill``. It states ``API = 0`` and marks its
 functions with ``hookimpl``. It implements the hooks it has a talent for, and names only the arguments it wants.
 
-The core never broadcasts an action: each call goes to *one* chosen plugin, and what comes back is checked to be of
-the type
-stated here. An exception that is no ``HoldstillError`` is reported as that plugin's fault.
+The core never broadcasts an action: each call goes to *one* chosen plugin, and what comes back is checked to be of the
+type stated here. An exception that is no ``HoldstillError`` is reported as that plugin's fault.
+docs/reference/hooks.md says how plugins are loaded and chosen.
 """
 
 from __future__ import annotations
@@ -66,9 +66,8 @@ def enumerate_used_blocks(reader: Reader, facts: FilesystemFacts) -> BlockMap | 
     """Read which blocks the file system has allocated, from the reader alone: no OS call.
 
     Obligations: a superset is slow, a subset is data loss. Anything unknown, damaged or out of date is
-    ``WholeVolume(reason)``, or
-    ``StructureFault`` while the windows are iterated. Every byte is hostile: bounded loops, bounded memory, checked
-    offsets.
+    ``WholeVolume(reason)``, or ``StructureFault`` while the windows are iterated. Every byte is hostile: bounded loops,
+    bounded memory, checked offsets.
     """
 
 
