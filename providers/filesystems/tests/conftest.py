@@ -32,13 +32,17 @@ def run(*command: str | Path, ok: tuple[int, ...] = (0,), **more: object) -> str
 
 @attrs.frozen
 class Kind:
-    """How to make one kind of image: its size in bytes, and what mke2fs is told. ``blocks``: not all of the volume."""
+    """How to make one kind of image: its size in bytes, and what mke2fs is told.
+
+    ``blocks``: not all of the volume. ``later``: a feature that mke2fs does not turn on itself.
+    """
 
     name: str
     options: str
     size: int = 24 * MIB
     files: int = 40
     blocks: str = ""
+    later: str = ""
 
 
 KINDS = [
@@ -81,11 +85,12 @@ KINDS = [
     Kind("ext4-bigalloc-no-checksums", "-t ext4 -b 1024 -O bigalloc,^metadata_csum -C 16384"),
     Kind("ext4-short-last-group", "-t ext4 -b 1024", 24 * MIB, 40, "16999"),
     Kind("ext4-quota-project", "-t ext4 -b 1024 -O quota,project -E quotatype=usrquota:grpquota:prjquota"),
-    Kind("ext4-mmp-seed", "-t ext4 -b 1024 -O mmp,metadata_csum_seed"),
+    Kind("ext4-checksum-seed", "-t ext4 -b 1024 -O metadata_csum_seed"),
+    Kind("ext4-mmp", "-t ext4 -b 1024 -O mmp", files=0),
     Kind("ext4-orphan-fast-commit", "-t ext4 -b 1024 -O orphan_file,fast_commit", 40 * MIB),
     Kind("ext4-casefold-encrypt-verity", "-t ext4 -b 1024 -O casefold,encrypt,verity,stable_inodes"),
     Kind("ext4-inline-ea-large-dir", "-t ext4 -b 1024 -I 512 -O inline_data,ea_inode,large_dir"),
-    Kind("ext4-shared-blocks", "-t ext4 -b 1024 -O shared_blocks,^has_journal"),
+    Kind("ext4-shared-blocks", "-t ext4 -b 1024 -O ^has_journal", later="shared_blocks"),
 ]
 
 
@@ -105,14 +110,18 @@ class ExtImage:
         return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
     def truth(self) -> Extents:
-        """What dumpe2fs does not list as free, in bytes, up to the end of the file system."""
+        """What dumpe2fs does not list as free, in bytes, up to the end of the file system.
+
+        It lists blocks; with bigalloc, the first block of each cluster.
+        """
         header = self.header()
         block_size, blocks = int(header["Block size"]), int(header["Block count"])
+        step = int(header.get("Cluster size", block_size)) // block_size
         free = np.zeros(blocks, dtype=np.bool_)
         for line in re.findall(r"^  Free blocks: (.+)$", run("dumpe2fs", self.path), re.MULTILINE):
             for run_of in line.split(", "):
                 first, _, last = run_of.partition("-")
-                free[int(first) : int(last or first) + 1] = True
+                free[int(first) : int(last or first) + step] = True
         return Extents.from_bitmap(~free, block_size)
 
     def map(self) -> Extents:
@@ -197,7 +206,9 @@ def fill_tree(top: Path, number: int, name: str) -> None:
         with (folder / f"file{index}").open("wb") as file:
             if index % 7 == 6:
                 file.seek(chance.randrange(1 << 20))
-            file.write(chance.randbytes(chance.choice((0, 30, 500, 3000, 20_000, 90_000, 200_000)) * (index % 11 != 10)))
+            file.write(
+                chance.randbytes(chance.choice((0, 30, 500, 3000, 20_000, 90_000, 200_000)) * (index % 11 != 10))
+            )
     if number:
         os.symlink("dir0/file0", top / "link")
 
@@ -209,10 +220,12 @@ def make_ext(kind: Kind, path: Path, *more: str) -> ExtImage:
     with path.open("wb") as image:
         image.truncate(kind.size)
     run("mke2fs", "-q", "-F", "-d", tree, *kind.options.split(), *more, path, *kind.blocks.split())
-    script = [f"rm /dir{index % 5}/file{index}" for index in range(0, kind.files, 3)]
+    script = [f"feature {kind.later}"] if kind.later else []
+    script += [f"rm /dir{index % 5}/file{index}" for index in range(0, kind.files, 3)]
     script += [f"write {tree}/dir1/file{index} /again{index}" for index in range(1, kind.files, 15)]
-    if script:
+    if script:  # every open for writing of an image with mmp waits for ten seconds
         run("debugfs", "-w", "-f", "-", path, input="\n".join(script))
+        run("e2fsck", "-fy", path, ok=(0, 1))  # debugfs keeps no quota
     run("rm", "-rf", tree)
     with path.open("r+b") as image:
         image.write(BOOT)

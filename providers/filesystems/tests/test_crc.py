@@ -1,0 +1,40 @@
+"""Checksums of many messages at once, against the plain algorithm and published check values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdstill_filesystems.crc import CRC16, CRC32C
+
+
+def plain(polynomial, message, register):
+    for byte in message:
+        register ^= byte
+        for _ in range(8):
+            register = register >> 1 ^ (polynomial if register & 1 else 0)
+    return register
+
+
+def test_published_check_values():
+    """The catalogue's CRC-32/ISCSI (inverted at the end) and CRC-16/ARC of "123456789"."""
+    assert CRC32C.one(b"123456789", 0xFFFFFFFF) ^ 0xFFFFFFFF == 0xE3069283
+    assert CRC16.one(b"123456789", 0) == 0xBB3D
+
+
+@pytest.mark.parametrize(("crc", "polynomial", "mask"), [(CRC32C, 0x82F63B78, 0xFFFFFFFF), (CRC16, 0xA001, 0xFFFF)])
+@given(message=st.binary(max_size=300), seed=st.integers(0, 0xFFFFFFFF))
+def test_one(crc, polynomial, mask, message, seed):
+    assert crc.one(message, seed & mask) == plain(polynomial, message, seed & mask)
+
+
+@given(st.lists(st.binary(min_size=37, max_size=37), min_size=1, max_size=9), st.data())
+def test_many_are_as_one(messages, data):
+    seeds = data.draw(st.lists(st.integers(0, 0xFFFFFFFF), min_size=len(messages), max_size=len(messages)))
+    rows = np.frombuffer(b"".join(messages), dtype=np.uint8).reshape(len(messages), -1)
+
+    found = CRC32C.many(rows, np.array(seeds, dtype=np.uint32))
+
+    assert found.tolist() == [CRC32C.one(*pair) for pair in zip(messages, seeds, strict=True)]
