@@ -19,10 +19,12 @@ sets = extents(SIZE)
 
 
 def whole(stream) -> Extents:
-    """All of a stream; and it is a proper one: no empty windows, and no run touches one of the next window."""
+    """All of a stream; and it is a proper one: no empty windows, no empty runs, and no run touches the next."""
     parts = list(stream)
     assert all(parts)
-    assert all(one.end < int(other.starts[0]) for one, other in pairwise(parts))
+    runs = [run for part in parts for run in part]
+    assert all(length > 0 for _, length in runs)
+    assert all(one[0] + one[1] < other[0] for one, other in pairwise(runs))
     return union_of(parts)
 
 

@@ -1,5 +1,6 @@
 """A regular file as a volume: read, written, kept sparse, and watched."""
 
+import errno
 import mmap
 import os
 import random
@@ -219,10 +220,16 @@ def test_holes_are_what_has_no_data(tmp_path):
         assert reader.holes(8 * MIB, 9 * MIB) == Extents.none()
 
 
-@pytest.mark.parametrize("systems", ["with holes", "without"])
+def no_such_seek(*_):
+    raise OSError(errno.EINVAL, "Invalid argument")
+
+
+@pytest.mark.parametrize("systems", ["with holes", "without", "file system cannot say"])
 def test_writing_against_a_plain_bytearray(tmp_path, monkeypatch, systems):
     if systems == "without":
         monkeypatch.delattr(os, "SEEK_DATA")
+    if systems == "file system cannot say":
+        monkeypatch.setattr(os, "lseek", no_such_seek)
     size = 3 * MIB + 17
     dice = torture.dice(f"plain file {systems}")
     volume = plainfile.create_file(str(tmp_path / "new"), size)

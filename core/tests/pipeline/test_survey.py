@@ -84,8 +84,8 @@ def test_a_last_block_past_the_end_is_cut(surveyed, volume):
 
 
 def breaking_off(error):
-    yield Extents.of((0, BLOCK))
-    yield Extents.of((BLOCK, BLOCK))
+    yield Extents.of((0, BLOCK), (2 * BLOCK, BLOCK))
+    yield Extents.of((4 * BLOCK, BLOCK))
     raise error
 
 

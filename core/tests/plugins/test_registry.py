@@ -121,6 +121,17 @@ def test_our_own_errors_go_through_as_they_are():
         Plugins.of(Plugin("linux", identify=raises(VolumeDenied("root is needed")))).identify("/x")
 
 
+class Twice(Plugin):
+    @hookimpl(specname="identify")
+    def identify_again(self, path):
+        return self.answer("identify", path)
+
+
+def test_a_plugin_has_one_answer():
+    with pytest.raises(PluginError, match="implements identify twice"):
+        Plugins.of(Twice("eager", identify=MemoryVolume(b""))).identify("/x")
+
+
 # --- list_volumes --------------------------------------------------------------------------------
 
 
