@@ -1,5 +1,6 @@
 """The installed command as a process, real volumes and repositories, and the published schemas."""
 
+import io
 import json
 import os
 import subprocess
@@ -10,6 +11,8 @@ import attrs
 import jsonschema
 import pytest
 import referencing
+
+from holdstill_cli.main import main
 
 COMMAND = Path(sys.executable).parent / "holdstill"
 SCHEMAS = Path(__file__).parents[3] / "docs/reference/schemas"
@@ -37,24 +40,48 @@ class Ran:
 
 
 @pytest.fixture
-def environment(tmp_path):
+def environment(tmp_path, monkeypatch):
     """A state folder of the test's own, and no repository by accident."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HOLDSTILL_")}
-    return {**kept, "HOLDSTILL_STATE": str(tmp_path / "state"), "LC_ALL": "C.UTF-8"}
+    for name in [name for name in os.environ if name.startswith("HOLDSTILL_") or name == "PYTHONUNBUFFERED"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOLDSTILL_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    return os.environ
 
 
 @pytest.fixture
-def hold(environment):
-    """Run the installed command: ``hold("images", repo=...)``."""
+def hold(environment, monkeypatch):
+    """Run the command in this process, with the real engine and nobody at a terminal: ``hold("images", repo=...)``."""
+
+    def run(*words, repo=None):
+        out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
+        with monkeypatch.context() as patch, open(os.devnull) as nobody:
+            patch.setattr(sys, "stdin", nobody)
+            patch.setattr(sys, "stdout", out)
+            patch.setattr(sys, "stderr", err)
+            if repo:
+                patch.setenv("HOLDSTILL_REPO", str(repo))
+            code = main([os.fsdecode(word) for word in words])
+        return Ran(code, out.buffer.getvalue().decode(), err.buffer.getvalue().decode())
+
+    return run
+
+
+@pytest.fixture
+def command():
+    """Where the installed command is."""
+    return COMMAND
+
+
+@pytest.fixture
+def spawn(environment):
+    """Run the installed command as a process of its own."""
 
     def run(*words, repo=None, **more):
-        words = [os.fsencode(word) if isinstance(word, (str, Path)) else word for word in words]
-        settings = environment | ({"HOLDSTILL_REPO": os.fspath(repo)} if repo else {}) | more.pop("env", {})
-        settings.update(more.pop("extra", {}))
-        done = subprocess.run(
-            [COMMAND, *words], env=settings, capture_output=True, stdin=subprocess.DEVNULL, timeout=120
-        )
-        return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+        settings = {**environment, **({"HOLDSTILL_REPO": str(repo)} if repo else {})}
+        given = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
+        done = subprocess.run([COMMAND, *words], env=settings, timeout=120, **given)
+        return Ran(done.returncode, (done.stdout or b"").decode(), (done.stderr or b"").decode())
 
     return run
 

@@ -1,11 +1,14 @@
 """Signals: a job ends in good order, everything else at once, and the exit code says which it was."""
 
+import fcntl
 import json
 import os
 import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import textwrap
 import time
 
@@ -125,6 +128,37 @@ def test_an_ignored_hangup_stays_ignored(waiting, tmp_path):
     process.communicate(timeout=60)
 
     assert process.returncode == 130
+
+
+def test_a_real_backup_commits_nothing_after_a_signal(command, hold, repo, volume, tmp_path):
+    """The real engine is stopped in its second event: the pipe has room for one."""
+    read, write = os.pipe()
+    fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
+    before = os.write(write, b"\n" * 4000)
+    process = subprocess.Popen(
+        [command, "backup", "--json", "--repo", repo, volume.name],
+        cwd=tmp_path,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(write)
+    while _waiting_bytes(read) == before and process.poll() is None:
+        time.sleep(0.01)
+
+    process.send_signal(signal.SIGTERM)
+    with os.fdopen(read) as out:
+        lines = [json.loads(line) for line in out.read().split("\n") if line]
+    _, err = process.communicate(timeout=60)
+
+    assert lines[0]["event"] == "stage"
+    assert lines[-1]["error"]["id"] == "cancelled"
+    assert (process.returncode, err) == (143, "")
+    assert hold("images", "--json", repo=repo).result["images"] == []
+
+
+def _waiting_bytes(pipe):
+    return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))[0]
 
 
 def test_ctrl_c_at_a_question_declines(waiting):

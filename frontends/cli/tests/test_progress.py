@@ -23,7 +23,7 @@ def _progress(done, stage="read", total=100 << 20, stored=0):
 
 
 def test_the_first_says_no_rate(line):
-    assert line.sentence(_progress(0)) == "read  /dev/v  0%  0 B of 100 MiB"
+    assert line.sentence(_progress(0)) == "read  0%  0 B of 100 MiB  /dev/v"
 
 
 def test_rate_and_time_left(line, time):
@@ -32,7 +32,7 @@ def test_rate_and_time_left(line, time):
 
     said = line.sentence(_progress(20 << 20, stored=5 << 20))
 
-    assert said == "read  /dev/v  20%  20.0 MiB of 100 MiB  stored 5.0 MiB  10.0 MiB/s  0:08 left"
+    assert said == "read  20%  20.0 MiB of 100 MiB  stored 5.0 MiB  10.0 MiB/s  0:08 left  /dev/v"
 
 
 def test_the_rate_is_that_of_late(line, time):
@@ -59,7 +59,7 @@ def test_no_time_is_left_at_the_end(line, time):
 
 
 def test_an_unknown_total(line):
-    assert line.sentence(_progress(1 << 20, total=0)) == "read  /dev/v  1.0 MiB"
+    assert line.sentence(_progress(1 << 20, total=0)) == "read  1.0 MiB  /dev/v"
 
 
 def test_nothing_is_drawn_where_nobody_watches(line, capsys):

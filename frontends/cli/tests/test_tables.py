@@ -29,8 +29,8 @@ def test_a_time_for_people(seconds, text):
     assert clock(seconds) == text
 
 
-def test_a_table_is_aligned_numbers_to_the_right():
-    lines = list(table(("NAME", "SIZE"), [("a", "9.0 KiB"), ("longer", "10.0 KiB")]))
+def test_a_table_is_aligned():
+    lines = list(table(("NAME", "SIZE"), [("a", "9.0 KiB"), ("longer", "10.0 KiB")], right=("SIZE",)))
 
     assert lines == ["NAME        SIZE", "a        9.0 KiB", "longer  10.0 KiB"]
 

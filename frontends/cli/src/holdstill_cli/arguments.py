@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 from holdstill.errors import ExitCode, UsageError
+from holdstill_cli.streams import Streams
 
 if TYPE_CHECKING:
     from holdstill_cli.desk import Desk
@@ -42,6 +43,10 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise ``WrongUsage``."""
         raise WrongUsage(message, usage=self.format_usage().rstrip(), next_step=f"see `{self.prog} --help`")
+
+    def _print_message(self, message: str, file: object = None) -> None:
+        # Help and version come this way. argparse's own method hides a full disk and a reader that went away.
+        Streams.out(message)
 
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # noqa: SLF001  # it has no public name

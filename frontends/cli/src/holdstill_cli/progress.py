@@ -42,9 +42,9 @@ class ProgressLine:
             self._drawn = False
 
     def sentence(self, progress: Progress) -> str:
-        """The line's text: stage, share, bytes, rate, time left."""
+        """The line's text: stage, share, bytes, rate, time left, volume."""
         rate = self._rate(progress)
-        parts = [progress.stage, printable(progress.subject)]
+        parts = [progress.stage]
         if progress.total:
             parts.append(f"{min(100, progress.done * 100 // progress.total)}%")
         parts.append(f"{human(progress.done)} of {human(progress.total)}" if progress.total else human(progress.done))
@@ -54,7 +54,8 @@ class ProgressLine:
             parts.append(f"{human(int(rate))}/s")
             if progress.total > progress.done:
                 parts.append(f"{clock((progress.total - progress.done) / rate)} left")
-        return "  ".join(filter(None, parts))
+        # A narrow terminal cuts the end off: rather the name than the numbers.
+        return "  ".join(filter(None, [*parts, printable(progress.subject)]))
 
     def _rate(self, progress: Progress) -> float:
         about = (progress.stage, progress.subject)

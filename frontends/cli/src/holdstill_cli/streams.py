@@ -25,7 +25,8 @@ class Streams:
                 # Names are bytes; what the terminal's encoding cannot say is escaped, never a UnicodeEncodeError.
                 stream.reconfigure(errors="backslashreplace")
 
-    def out(self, text: str) -> None:
+    @staticmethod
+    def out(text: str) -> None:
         """Write to standard output. Raises ``ReaderGone`` for a broken pipe, OSError for the rest (a full disk)."""
         try:
             sys.stdout.write(text)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Final
 
 _UNITS: Final = ("KiB", "MiB", "GiB", "TiB", "PiB")
-_RIGHT: Final = frozenset("0123456789")
 
 
 def printable(text: str) -> str:
@@ -43,16 +42,14 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Lines of a table; columns of numbers are set to the right."""
-    shown = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(len(cell) for cell in column) for column in zip(headings, *shown, strict=True)]
-    rights = [bool(column) and all(cell[:1] in _RIGHT for cell in column) for column in zip(*shown, strict=True)]
-    rights = rights or [False] * len(headings)
-    for line in [list(headings), *shown]:
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Container[str] = ()) -> Iterator[str]:
+    """Lines of a table; the columns whose headings are in ``right`` are set to the right."""
+    shown = [list(headings), *([printable(cell) for cell in row] for row in rows)]
+    widths = [max(len(cell) for cell in column) for column in zip(*shown, strict=True)]
+    for line in shown:
         cells = (
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(line, widths, rights, strict=True)
+            cell.rjust(width) if heading in right else cell.ljust(width)
+            for heading, cell, width in zip(headings, line, widths, strict=True)
         )
         yield "  ".join(cells).rstrip()
 

@@ -12,7 +12,8 @@ from holdstill_cli.desk import Desk
 from holdstill_cli.shapes import filesystem_name, image_answer
 from holdstill_cli.tables import table
 
-_HEADINGS: Final = ("IMAGE", "TAKEN", "HOST", "VOLUME", "FILE SYSTEM", "MODE", "VOLUME SIZE", "USED", "STORED")
+_SIZES: Final = ("VOLUME SIZE", "USED", "STORED")
+_HEADINGS: Final = ("IMAGE", "TAKEN", "HOST", "VOLUME", "FILE SYSTEM", "MODE", *_SIZES)
 
 
 def add(commands: Commands) -> None:
@@ -49,7 +50,7 @@ def _lines(images: Sequence[Image], desk: Desk) -> Iterator[str]:
         )
         for image in images
     ]
-    yield from table(_HEADINGS, rows)
+    yield from table(_HEADINGS, rows, right=_SIZES)
 
 
 def _telling_length(ids: Sequence[str]) -> int:

@@ -33,7 +33,9 @@ def run(desk: Desk) -> ExitCode:
         )
         for volume in volumes
     ]
-    return desk.answer({"volumes": volumes}, table(_HEADINGS, rows) if rows else ["no volumes were found"])
+    return desk.answer(
+        {"volumes": volumes}, table(_HEADINGS, rows, right=("SIZE",)) if rows else ["no volumes were found"]
+    )
 
 
 def _users(volume: VolumeFacts) -> str:
