@@ -7,6 +7,8 @@ else, the files of this environment are linked in.
 import importlib.metadata
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -207,7 +209,7 @@ def crowded(tmp_path_factory, wheels):
             + f'[tool.hatch.build.targets.wheel]\nonly-include = ["{module}.py"]\n'
         )
         build(project, wheels)
-        pip("--python", environment.python, "install", "--no-deps", "--no-index", "--find-links", wheels, distribution)
+        environment.install(distribution)
     return environment
 
 
@@ -242,3 +244,31 @@ def test_the_command_lists_them(crowded):
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert "speaks API 99" in json.dumps(lines)
     assert lines[-1]["event"] == "result"
+
+
+# --- (c) a plugin from somebody else -------------------------------------------------------------
+
+EXAMPLE = Path(__file__).parent / "plugins" / "holdstill_example_target"
+
+
+@pytest.fixture(scope="module")
+def foreign(crowded):
+    """The same, and a storage plugin that is not of this workspace."""
+    build(EXAMPLE, crowded.wheels)
+    crowded.install("holdstill-example-target")
+    return crowded
+
+
+def test_a_foreign_storage_plugin_passes_the_published_suites(foreign, tmp_path):
+    shutil.copy(EXAMPLE / "test_example_target.py", tmp_path)
+    done = foreign.run("-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "--rootdir", tmp_path, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 40
+
+
+def test_an_image_lives_on_a_foreign_target(foreign, tmp_path):
+    (tmp_path / "volume").write_bytes(os.urandom(300_000))
+    url = f"sqlite://{tmp_path / 'repository.sqlite'}"
+    told = foreign.tell(BACK_UP_AND_RESTORE, url, tmp_path / "volume", tmp_path / "restored")
+    assert told["proved"] is True
+    assert (tmp_path / "restored").read_bytes() == (tmp_path / "volume").read_bytes()
