@@ -21,7 +21,7 @@ def add(commands: Commands) -> None:
     )
     repository_option(parser)
     yes_option(parser)
-    parser.add_argument("image", metavar="IMAGE", help="an image id, or the beginning of one")
+    parser.add_argument("image", metavar="IMAGE", help="an image id, the beginning of one, or `latest`")
 
 
 def run(desk: Desk) -> ExitCode:

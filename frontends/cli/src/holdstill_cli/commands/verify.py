@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
     )
     repository_option(parser)
     bytes_option(parser)
-    parser.add_argument("images", metavar="IMAGE", nargs="*", help="an image id, or the beginning of one")
+    parser.add_argument("images", metavar="IMAGE", nargs="*", help="an image id, the beginning of one, or `latest`")
     parser.add_argument(
         "--read-data", action="store_true", help="read every stored byte and check it, not just the lists"
     )
