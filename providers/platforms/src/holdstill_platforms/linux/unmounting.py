@@ -20,8 +20,7 @@ def unmount(path: str, ground: Ground) -> None:
     stays = [row for row in found.rows if row.namespace and not _follows(row, found.rows)]
     if found.nested_rows or stays:
         raise _busy(path, ", ".join(_place(row) for row in (*found.nested_rows, *stays)), "is mounted besides or below")
-    for row in _deepest_first([row for row in found.rows if not row.namespace]):
-        _unmount_one(path, row)
+    _unmount_all(path, [row for row in found.rows if not row.namespace])
     left = usage.of(Host.look(), ground).rows
     if left:
         raise _busy(path, ", ".join(_place(row) for row in left), "is still mounted")
@@ -33,8 +32,21 @@ def _follows(row: MountRow, rows: tuple[MountRow, ...]) -> bool:
     return any(tag.partition(":")[0] in ("shared", "master") and tag.partition(":")[2] in ours for tag in row.tags)
 
 
+def _unmount_all(path: str, rows: list[MountRow]) -> None:
+    """Children before parents, and each only when it is on top: a path says nothing of what is hidden under it."""
+    rows = _deepest_first(rows)
+    while rows:
+        visible = next((row for row in rows if mountinfo.row_at(row.path, mountinfo.own()) == row), None)
+        if visible is None:
+            raise _busy(path, ", ".join(_place(row) for row in rows), "is hidden under another mount")
+        try:
+            libc.unmount(visible.path)
+        except OSError as error:
+            raise _busy(path, visible.path, f"cannot be unmounted ({os.strerror(error.errno or 0)})") from error
+        rows.remove(visible)
+
+
 def _deepest_first(rows: list[MountRow]) -> list[MountRow]:
-    """Children before parents, the upper one of two at the same place first."""
     parents = {row.id: row.parent for row in mountinfo.own()}
 
     def depth(row: MountRow) -> int:
@@ -44,18 +56,6 @@ def _deepest_first(rows: list[MountRow]) -> list[MountRow]:
         return steps
 
     return sorted(rows, key=depth, reverse=True)
-
-
-def _unmount_one(path: str, row: MountRow) -> None:
-    on_top = mountinfo.row_at(row.path, mountinfo.own())
-    if on_top is None:
-        return
-    if on_top.id != row.id:
-        raise _busy(path, row.path, "is hidden under another mount")
-    try:
-        libc.unmount(row.path)
-    except OSError as error:
-        raise _busy(path, row.path, f"cannot be unmounted ({os.strerror(error.errno or 0)})") from error
 
 
 def _place(row: MountRow) -> str:
