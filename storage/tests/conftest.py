@@ -29,6 +29,12 @@ def mounts(folder):
         yield mount
 
 
+@pytest.fixture(autouse=True)
+def _root_only(request):
+    if request.node.get_closest_marker("root") and os.geteuid() != 0:
+        pytest.skip("needs root")
+
+
 @pytest.fixture
 def mounted(tmp_path):
     """Mounts file systems for one test. Needs root."""

@@ -94,10 +94,14 @@ def test_foreign_errors_are_translated(url, error, kind, retryable):
 
 
 def test_a_service_whose_library_is_missing_is_unfit():
-    pytest.importorskip("fsspec")
     with pytest.raises(TargetUnfit) as told:
         storage_target("gs://bucket/folder")
     assert "gcsfs" in told.value.next_step
+
+
+def test_what_writes_in_place_is_not_offered():
+    with pytest.raises(TargetUnfit, match="not known to be whole"):
+        storage_target("sftp://user:hunter2@host/folder")
 
 
 def test_where_creates_are_not_proven_exclusive_they_are_refused(url):

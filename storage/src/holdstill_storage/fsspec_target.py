@@ -27,8 +27,13 @@ class FsspecTarget(Target):
     """
 
     def __init__(self, place: Place) -> None:
-        kind = KINDS[place.scheme]
         self.url = place.shown
+        if (kind := KINDS.get(place.scheme)) is None:
+            raise TargetUnfit(
+                f"a put on {place.scheme} is not known to be whole or absent",
+                subject=self.url,
+                next_step=f"use a directory, or one of {', '.join(KINDS)}",
+            )
         self.properties = TargetProperties(
             durability=kind.durability, put_if_absent=kind.exclusive, fresh_listings=True, connections=kind.connections
         )

@@ -32,7 +32,7 @@ class LocalTarget(Target):
     properties = TargetProperties(durability=Durability.POWER, put_if_absent=True, fresh_listings=True)
 
     def __init__(self, path: str) -> None:
-        self.url = str(Path(path).absolute())
+        self.url = self.local_path = str(Path(path).absolute())
         self._lock = threading.Lock()
         self._root: int | None = None
         self._durable_folders: set[str] = set()
