@@ -34,7 +34,7 @@ def run(*command: str | Path, ok: tuple[int, ...] = (0,), **more: object) -> str
 class Kind:
     """How to make one kind of image: its size in bytes, and what mke2fs is told.
 
-    ``blocks``: not all of the volume. ``later``: a feature that mke2fs does not turn on itself.
+    ``blocks``: not all of the volume. ``later``: what debugfs does, and e2fsck completes, because mke2fs does not.
     """
 
     name: str
@@ -76,6 +76,7 @@ KINDS = [
     Kind("ext4-meta-bg-32-bit-no-flex", "-t ext4 -b 1024 -g 512 -O meta_bg,^resize_inode,^64bit,^flex_bg -N 2000"),
     Kind("ext4-meta-bg-uninit", "-t ext4 -b 1024 -g 256 -O meta_bg,^resize_inode,^metadata_csum,uninit_bg -N 2000"),
     Kind("ext4-meta-bg-every-group-a-copy", "-t ext4 -b 1024 -g 1024 -O meta_bg,^resize_inode,^sparse_super"),
+    Kind("ext4-meta-bg-from-1", "-t ext4 -b 1024 -g 512 -O meta_bg,^resize_inode", later="ssv first_meta_bg 1"),
     Kind("ext4-sparse-super2", "-t ext4 -b 1024 -O sparse_super2"),
     Kind("ext4-sparse-super2-one-copy", "-t ext4 -b 1024 -O sparse_super2 -E num_backup_sb=1"),
     Kind("ext4-sparse-super2-no-copy", "-t ext4 -b 1024 -O sparse_super2 -E num_backup_sb=0"),
@@ -90,7 +91,7 @@ KINDS = [
     Kind("ext4-orphan-fast-commit", "-t ext4 -b 1024 -O orphan_file,fast_commit", 40 * MIB),
     Kind("ext4-casefold-encrypt-verity", "-t ext4 -b 1024 -O casefold,encrypt,verity,stable_inodes"),
     Kind("ext4-inline-ea-large-dir", "-t ext4 -b 1024 -I 512 -O inline_data,ea_inode,large_dir"),
-    Kind("ext4-shared-blocks", "-t ext4 -b 1024 -O ^has_journal", later="shared_blocks"),
+    Kind("ext4-shared-blocks", "-t ext4 -b 1024 -O ^has_journal", later="feature shared_blocks"),
 ]
 
 
@@ -220,8 +221,10 @@ def make_ext(kind: Kind, path: Path, *more: str) -> ExtImage:
     with path.open("wb") as image:
         image.truncate(kind.size)
     run("mke2fs", "-q", "-F", "-d", tree, *kind.options.split(), *more, path, *kind.blocks.split())
-    script = [f"feature {kind.later}"] if kind.later else []
-    script += [f"rm /dir{index % 5}/file{index}" for index in range(0, kind.files, 3)]
+    if kind.later:
+        run("debugfs", "-w", "-R", kind.later, path)
+        run("e2fsck", "-fy", path, ok=(0, 1))
+    script = [f"rm /dir{index % 5}/file{index}" for index in range(0, kind.files, 3)]
     script += [f"write {tree}/dir1/file{index} /again{index}" for index in range(1, kind.files, 15)]
     if script:  # every open for writing of an image with mmp waits for ten seconds
         run("debugfs", "-w", "-f", "-", path, input="\n".join(script))

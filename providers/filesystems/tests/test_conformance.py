@@ -1,26 +1,27 @@
-"""The published suite for readers of block maps, on a small ext4."""
+"""The published suite for readers of block maps, on ext2 and ext4."""
 
 from __future__ import annotations
 
 import pytest
 
-from holdstill.model.volume import FilesystemFacts
 from holdstill_filesystems import plugin
+from holdstill_testing.fakes.file_reader import FileReader
 from holdstill_testing.suites.blockmap import BlockMapSuite
 
 
-class TestExt4(BlockMapSuite):
-    @pytest.fixture
-    def small(self, of_kind):
-        return of_kind("ext2-inode-128")
+class TestExt(BlockMapSuite):
+    @pytest.fixture(params=["ext2-inode-128", "ext4-1k"])
+    def small(self, request, of_kind):
+        return of_kind(request.param)
 
     @pytest.fixture
     def enumerate_used_blocks(self):
         return plugin.enumerate_used_blocks
 
     @pytest.fixture
-    def facts(self):
-        return FilesystemFacts("ext2", block_size=1024)
+    def facts(self, small):
+        with FileReader(small.path) as reader:
+            return plugin.recognise(reader)
 
     @pytest.fixture
     def image(self, small):

@@ -148,6 +148,29 @@ def test_a_log_that_goes_round_its_end(new_ext, mounted, tmp_path, e2fs):
 
 
 @pytest.mark.root
+@pytest.mark.parametrize("options", ["-t ext4 -b 1024", "-t ext3 -b 1024"])
+@pytest.mark.parametrize("how", ["frozen", "read-only"])
+def test_a_file_system_that_is_held_is_clean(how, options, new_ext, mounted, tmp_path, e2fs):
+    live = new_ext(options)
+    mount = mounted(live.path)
+    work(mount, 20)
+    hold, release = {
+        "frozen": (("fsfreeze", "-f", mount), ("fsfreeze", "-u", mount)),
+        "read-only": (("mount", "-o", "remount,ro", mount), ("mount", "-o", "remount,rw", mount)),
+    }[how]
+    e2fs(*hold)
+    try:
+        image = live.copy(tmp_path / "held.img")
+    finally:
+        e2fs(*release)
+
+    used, notes = map_of(image)
+
+    assert notes == ()
+    assert used == image.truth().union(used.clip(0, 1024))
+
+
+@pytest.mark.root
 def test_a_copy_taken_while_it_is_busy_is_a_map_or_the_whole_volume(new_ext, mounted, tmp_path):
     """Not one instant, so nothing is promised of its truth; but an answer comes."""
     live = new_ext("-t ext4 -b 1024")

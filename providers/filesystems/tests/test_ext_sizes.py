@@ -9,7 +9,6 @@ import pytest
 from holdstill.model.blockmap import BlockMap, WholeVolume
 from holdstill.model.extents import Extents, union_of
 from holdstill_filesystems import plugin
-from holdstill_filesystems.ext.superblock import Superblock
 from holdstill_testing.fakes.file_reader import FileReader
 
 MIB = 1 << 20
@@ -67,24 +66,6 @@ def test_resized_while_it_was_not_mounted(image, size, e2fs, tmp_path):
     end = int(image.header()["Block count"]) * 1024
 
     assert image.map().clip(0, end) == image.truth()
-    assert image.missing_from(image.destroyed(tmp_path / "destroyed.img", image.map())) is None
-
-
-@pytest.mark.root
-def test_grown_while_it_was_mounted_until_its_descriptors_lie_in_two_ways(new_ext, mounted, e2fs, tmp_path):
-    """The first descriptors follow the superblock, the later ones lie with their own groups (meta_bg)."""
-    image = new_ext("-t ext4 -b 1024 -g 1024 -O ^resize_inode")
-    e2fs("truncate", "-s", "90M", image.path)
-    mount = mounted(image.path)
-    device = e2fs("findmnt", "-n", "-o", "SOURCE", mount).strip()
-    e2fs("resize2fs", device)
-    (mount / "after").write_bytes(b"z" * 3 * MIB)
-    e2fs("umount", mount)
-    with FileReader(image.path) as reader:
-        superblock = Superblock.read(reader)
-    assert 0 < superblock.first_meta_group < superblock.descriptor_blocks
-
-    assert image.map() == image.truth().union(Extents.of((0, 1024)))
     assert image.missing_from(image.destroyed(tmp_path / "destroyed.img", image.map())) is None
 
 

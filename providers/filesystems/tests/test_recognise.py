@@ -43,9 +43,9 @@ def test_ext_is_named_as_libblkid_names_it(every_kind):
 @pytest.mark.parametrize("family", ["ext2", "ext3", "ext4"])
 def test_an_ext_label(tmp_path, e2fs, family):
     path = sparse(tmp_path / "own.img", 8 * MIB)
-    e2fs("mke2fs", "-q", "-F", "-t", family, "-L", "sixteen letters!", path)
+    e2fs("mke2fs", "-q", "-F", "-t", family, "-L", "sixteen-letters!", path)
 
-    assert recognised(path).label == blkid(path)["LABEL"] == "sixteen letters!"
+    assert recognised(path).label == blkid(path)["LABEL"] == "sixteen-letters!"
 
 
 @pytest.mark.parametrize(
