@@ -153,7 +153,8 @@ class Backup:
                 notes=settled.surveyed.notes + settled.notes,
                 unread=tuple(Unread(offset, length) for offset, length in copier.unread),
                 new_chunks=copier.new_chunks,
-                reused_chunks=counted.chunks - copier.new_chunks,
+                # A dynamic image has stored more than it holds where it read a chunk again and found it changed.
+                reused_chunks=max(0, counted.chunks - copier.new_chunks),
                 made_by=self.made_by,
             )
         )

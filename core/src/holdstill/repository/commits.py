@@ -25,8 +25,11 @@ def state(target: Target, digests: Digests, key: str) -> Record | None:
 
 
 def commit(target: Target, digests: Digests, key: str, image: Image, *, exclusive: bool) -> None:
-    """Make the image exist. Raises ``Fenced`` if the number was voided, ``TargetError`` while it is undecided."""
+    """Make the image exist. Raises ``Fenced`` if the number was voided, ``TargetError`` while it is undecided, and
+    ``Damaged`` before anything is stored if the record could not be read back: that would be an image in name only.
+    """
     parts = records.seal(digests, key, image)
+    records.unseal(digests, key, b"".join(parts))
     if not _create(target, key, parts, exclusive=exclusive):
         raise Fenced(
             f"this backup was given up by somebody else: {_why(target, digests, key)}",
