@@ -13,6 +13,7 @@ __version__: Final = "0.1.0"
 if TYPE_CHECKING:
     from holdstill.engine import Engine, RepositoryFacts, SurveyedMap
     from holdstill.errors import ExitCode, HoldstillError
+    from holdstill.held.state import StateFolder
     from holdstill.jobs import Job
     from holdstill.model.events import Event, Noted, Progress, Question, StageStarted, Warned
     from holdstill.model.extents import Extents
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _HOME: Final = {
     "engine": ("Engine", "RepositoryFacts", "SurveyedMap"),
     "errors": ("ExitCode", "HoldstillError"),
+    "held.state": ("StateFolder",),
     "jobs": ("Job",),
     "model.events": ("Event", "Noted", "Progress", "Question", "StageStarted", "Warned"),
     "model.extents": ("Extents",),
@@ -68,6 +70,7 @@ __all__ = [
     "RestoreResult",
     "Sizes",
     "StageStarted",
+    "StateFolder",
     "SurveyedMap",
     "TargetReport",
     "VerifyRequest",

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import time
 import traceback
-from pathlib import Path
 
-from holdstill.errors import HoldstillError
+from holdstill import HoldstillError, StateFolder
 
 
 class SystemFault(HoldstillError):
@@ -46,7 +45,7 @@ def _how_to_report(fault: BaseException) -> str:
     if os.environ.get("HOLDSTILL_DEBUG"):
         traceback.print_exception(fault)
         return "please report it, with the lines above"
-    folder = _state_folder() / "bugs"
+    folder = StateFolder.default().path / "bugs"
     place = folder / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}.txt"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -54,9 +53,3 @@ def _how_to_report(fault: BaseException) -> str:
     except OSError:
         return "please report it; with HOLDSTILL_DEBUG=1 it prints the details"
     return f"please report it, with the file {place}"
-
-
-def _state_folder() -> Path:
-    if named := os.environ.get("HOLDSTILL_STATE"):
-        return Path(named)
-    return Path("/var/lib/holdstill") if os.geteuid() == 0 else Path.home() / ".local/state/holdstill"
