@@ -66,6 +66,12 @@ class Declined(HoldstillError):
     id = "declined"
 
 
+class PreferencesRefused(HoldstillError):
+    """An options file cannot be used for what it *is*: not readable, no file, or writable by others than root."""
+
+    id = "preferences.refused"
+
+
 # --- plugins -----------------------------------------------------------------------------------
 
 

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from holdstill.errors import ExitCode, UsageError
+from holdstill.model import sizes
 from holdstill_cli.streams import Streams
 
 if TYPE_CHECKING:
     from holdstill_cli.desk import Desk
-
-_UNITS: Final = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40, "P": 50}
-_SIZE: Final = re.compile(r"([0-9]+)(?:([KMGTP])(?:iB)?|B)?", re.ASCII | re.IGNORECASE)
-#: no offset of a volume lies beyond this
-_LARGEST: Final = 1 << 62
 
 Run: TypeAlias = Callable[["Desk"], ExitCode]
 
@@ -97,14 +92,8 @@ def image_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def size(text: str) -> int:
-    """Bytes from ``4096``, ``64K``, ``1M``, ``2GiB``: units are powers of 1024.
-
-    ``KB`` and its like are refused: half the world reads 1000 there.
-    """
-    match = _SIZE.fullmatch(text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size; write it like 4096, 64K, 1M or 2GiB")
-    number = int(match[1]) << _UNITS[(match[2] or "").upper()]
-    if number > _LARGEST:
-        raise argparse.ArgumentTypeError(f"{text!r} is larger than any volume")
-    return number
+    """Bytes from ``4096``, ``64K``, ``1M``, ``2GiB``, as ``holdstill.model.sizes`` reads them."""
+    try:
+        return sizes.size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

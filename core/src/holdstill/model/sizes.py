@@ -1,0 +1,25 @@
+"""Sizes as people write them."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_UNITS: Final = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40, "P": 50}
+_SIZE: Final = re.compile(r"([0-9]+)(?:([KMGTP])(?:iB)?|B)?", re.ASCII | re.IGNORECASE)
+#: no offset of a volume lies beyond this
+LARGEST: Final = 1 << 62
+
+
+def size(text: str) -> int:
+    """Bytes from ``4096``, ``64K``, ``1M``, ``2GiB``: units are powers of 1024.
+
+    ``KB`` and its like are refused: half the world reads 1000 there. Raises ValueError with a sentence.
+    """
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no size; write it like 4096, 64K, 1M or 2GiB")
+    number = int(match[1]) << _UNITS[(match[2] or "").upper()]
+    if number > LARGEST:
+        raise ValueError(f"{text!r} is larger than any volume")
+    return number
