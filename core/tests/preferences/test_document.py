@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from holdstill.preferences.document import line_of, statements
-from holdstill.preferences.editing import CannotEdit, edited
+from holdstill.preferences.editing import CannotEdit, edited, toml
 
 ODD = '''\
 # the host's options
@@ -39,7 +39,16 @@ VALUES = st.one_of(
 NAMES = st.sampled_from(["mode", "proof", "gap-size", "freeze-limit"])
 SECTIONS = st.sampled_from(["/dev/vg0/home", "/", 'a"b\\', "dm:LVM-1", "ü\x7f\n", "/dev/x.y"])
 NOISE = st.sampled_from(
-    ["", "# note", "   # indented ", "\t", "colour = 'red' # kept", 'a."b.c" = 1', "list = [\n 1,\n\n # x\n 2]", "d = 1979-05-27"]
+    [
+        "",
+        "# note",
+        "   # indented ",
+        "\t",
+        "colour = 'red' # kept",
+        'a."b.c" = 1',
+        "list = [\n 1,\n\n # x\n 2]",
+        "d = 1979-05-27",
+    ]
 )
 
 
@@ -60,8 +69,6 @@ def documents(draw):
 
     block()
     for section in draw(st.lists(SECTIONS, unique=True, max_size=3)):
-        from holdstill.preferences.editing import toml
-
         used.clear()
         lines.append(f"[volume.{toml(section)}]")
         block()
@@ -123,7 +130,7 @@ def test_a_value_is_set_where_it_belongs(table, name, value, old, new):
         ("", 'mode = "auto"\n'),
         ("# all\n", '# all\nmode = "auto"\n'),
         ("# all\n\n# x\n[volume.a]\n", '# all\n\nmode = "auto"\n\n# x\n[volume.a]\n'),
-        ("[volume.a]\nmode = 'x'\n", 'mode = "auto"\n\n[volume.a]\nmode = \'x\'\n'),
+        ("[volume.a]\nmode = 'x'\n", "mode = \"auto\"\n\n[volume.a]\nmode = 'x'\n"),
         ("# all\r\n", '# all\r\nmode = "auto"\r\n'),
     ],
 )
@@ -163,16 +170,10 @@ def test_setting_says_what_was_meant_and_changes_nothing_else(text, name, value,
 
     old, new = text.split("\n"), result.split("\n")
     if before is not None:
-        assert len(result) - len(text) == len(_toml(value)) - len(_toml(before))
+        assert len(result) - len(text) == len(toml(value)) - len(toml(before))
         assert sum(a != b for a, b in zip(old, new, strict=True)) <= 1
     else:
         assert _is_within([line.rstrip("\r") for line in old], [line.rstrip("\r") for line in new])
-
-
-def _toml(value):
-    from holdstill.preferences.editing import toml
-
-    return toml(value)
 
 
 def _is_within(old, new):

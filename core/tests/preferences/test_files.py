@@ -45,7 +45,7 @@ def test_what_nobody_knows_is_kept_and_told(says):
         ("freeze-limit = 3601", 1, ["3600"]),
         ('command-timeout = "soon"', 1, ["command-timeout", "seconds"]),
         ("proof = 1", 1, ["proof", "true or false"]),
-        ("presnapshotcmd = \"echo 'x\"", 1, ["presnapshotcmd", "quotes"]),
+        ('presnapshotcmd = "echo \'x"', 1, ["presnapshotcmd", "quotes"]),
         ('presnapshotcmd = "a\\u0000b"', 1, ["presnapshotcmd"]),
         ('presnapshotcmd = ["a"]', 1, ["presnapshotcmd"]),
         ('# x\n[volume."/x"]\n\nmode = "hot"', 4, ["mode", "'hot'"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Final
 
-#: bytes: gaps up to this size are read along, unless a preference says otherwise
+#: bytes; gaps up to this are read along: one long read costs less than two short ones
 READ_ALONG: Final = 64 << 10
 
 

@@ -132,21 +132,3 @@ def understood(table: tuple[Preference, ...], name: str, given: object) -> Value
         return found.value(given)
     except ValueError as error:
         raise UsageError(f"{name}: {error}", next_step=f"it may be {found.allowed}") from error
-
-
-def given_with(request: attrs.AttrsInstance) -> dict[str, object]:
-    """The preferences that a request itself says: its fields that are not None."""
-    said = {each.name: getattr(request, field) for each, field in _driven(type(request))}
-    return {name: value for name, value in said.items() if value is not None}
-
-
-def filled(request: attrs.AttrsInstance, effective: Effective) -> dict[str, Value]:
-    """Every field of the request that a preference drives, with what is in force."""
-    return {field: effective[each.name] for each, field in _driven(type(request))}
-
-
-def _driven(kind: type) -> Iterator[tuple[Preference, str]]:
-    for each in schema():
-        owner, _, field = each.drives.partition(".")
-        if owner == kind.__name__:
-            yield each, field
