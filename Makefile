@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-DISTS := core providers/platforms providers/filesystems storage frontends/cli tests
+DISTS := core providers/platforms providers/filesystems providers/static_unmount storage frontends/cli tests
 DEBS := e2fsprogs util-linux
 
 .PHONY: help setup demo test lint bench torture clean

@@ -9,6 +9,7 @@ DISTRIBUTIONS = {
     "holdstill": "core",
     "holdstill-platforms": "providers/platforms",
     "holdstill-filesystems": "providers/filesystems",
+    "holdstill-static-unmount": "providers/static_unmount",
     "holdstill-storage": "storage",
     "holdstill-cli": "frontends/cli",
     "holdstill-testing": "tests",
@@ -52,5 +53,5 @@ def test_siblings_are_pinned(projects):
 def test_one_entry_point_each_named_as_the_distribution(projects):
     for name, project in projects.items():
         for plugin, module in project.get("entry-points", {}).get("holdstill", {}).items():
-            assert name == f"holdstill-{plugin}"
+            assert name == f"holdstill-{plugin.replace('_', '-')}"
             assert module == f"holdstill_{plugin}.plugin"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
 
 from holdstill import __version__
-from holdstill.errors import Declined
+from holdstill.errors import Declined, VolumeMissing, VolumeUnusable
 from holdstill.held.state import StateFolder
 from holdstill.model.events import Noted, Question
 from holdstill.model.extents import Extents
@@ -24,6 +25,11 @@ from holdstill.pipeline.restore import Restore
 from holdstill.pipeline.survey import survey
 from holdstill.pipeline.workers import cores
 from holdstill.plugins.registry import PluginRow, Plugins
+from holdstill.preferences.files import Places
+from holdstill.preferences.joining import backup_order, given_with, settled
+from holdstill.preferences.schema import Preference, schema
+from holdstill.preferences.setting import put
+from holdstill.preferences.sources import Effective, Names, Sources, understood
 from holdstill.repository.opening import create, open_repository
 from holdstill.repository.repository import Repository
 from holdstill.repository.trial import TargetReport, try_target
@@ -60,11 +66,20 @@ class Engine:
     by side.
     """
 
-    def __init__(self, plugins: Plugins | None = None, state: str | None = None, workers: int | None = None) -> None:
-        """With the installed plugins, the user's state folder and every core, unless told otherwise."""
+    def __init__(
+        self,
+        plugins: Plugins | None = None,
+        state: str | None = None,
+        workers: int | None = None,
+        options: str | None = None,
+    ) -> None:
+        """With the installed plugins, the user's state folder, every core and the options files of this host and user,
+        unless told otherwise; ``options`` names one file to be read in their place.
+        """
         self._plugins = plugins or Plugins.installed()
         self._state = StateFolder(Path(state).absolute()) if state else StateFolder.default()
         self._workers = workers or cores()
+        self._places = Places.of(Path(options)) if options else None
 
     # --- repositories ---------------------------------------------------------------------------
 
@@ -95,9 +110,12 @@ class Engine:
 
     def backup(self, url: str, request: BackupRequest, talk: Conversation) -> BackupResult:
         """Take an image of one volume. It exists when this returns, and not before."""
+        effective = self.preferences(request.volume, given_with(request))
+        _tell_unknown(effective, talk)
+        order = backup_order(request, effective)
         with self._open(url) as repository:
             return Backup(
-                self._plugins, repository, self._state, request, talk, self._workers, f"holdstill {__version__}"
+                self._plugins, repository, self._state, order, talk, self._workers, f"holdstill {__version__}"
             ).run()
 
     def images(self, url: str) -> list[Image]:
@@ -112,8 +130,12 @@ class Engine:
 
     def restore(self, url: str, request: RestoreRequest, talk: Conversation) -> RestoreResult:
         """Put an image back and prove it. Asks ``restore.overwrite`` unless the target is a new file."""
+        effective = self.preferences(request.to_volume, given_with(request))
+        _tell_unknown(effective, talk)
         with self._open(url) as repository:
-            return Restore(self._plugins, repository, self._state, request, talk, self._workers).run()
+            return Restore(
+                self._plugins, repository, self._state, settled(request, effective), talk, self._workers
+            ).run()
 
     def verify(self, url: str, request: VerifyRequest, talk: Conversation) -> VerifyResult:
         """Check images, all of them if none is named. What is damaged is in the result."""
@@ -163,9 +185,49 @@ class Engine:
 
     def recover(self, talk: Conversation) -> list[Recovered]:
         """Let go of what killed runs of this host left held. Harmless to repeat; runs that live are left alone."""
-        return recover(self._state.journals, self._plugins, self._open, talk)
+        return recover(self._state, self._plugins, self._open, talk)
+
+    # --- preferences ----------------------------------------------------------------------------
+
+    def preferences(self, volume: str | None = None, options: Mapping[str, object] | None = None) -> Effective:
+        """What is in force, for one volume or in general: defaults, options files, the volume's own section, and
+        above them all ``options``, by name. A volume that is not here is known by the name it is called.
+
+        Raises ``UsageError`` for a value that cannot be, ``PreferencesRefused`` for a file that cannot be relied on.
+        """
+        sources = Sources(self._options_files.files())
+        return sources.effective(self._names(volume) if volume is not None else None, options)
+
+    def preference_schema(self) -> list[Preference]:
+        """Every preference there is, in the order in which an editor shows them: all that one needs to draw them."""
+        return list(schema())
+
+    def set_preference(self, name: str, value: object, volume: str | None = None) -> str:
+        """Write one preference into the options file, for one volume or in general; comments and order stay. Returns
+        the file's path. What lies above it may still say otherwise: ask ``preferences``. Raises as they do.
+        """
+        meant = understood(schema(), name, value)
+        path = self._options_files.written
+        put(path, name, meant, self._names(volume) if volume is not None else None)
+        return str(path)
+
+    @property
+    def _options_files(self) -> Places:
+        return self._places or Places.default()
+
+    def _names(self, volume: str) -> Names:
+        try:
+            return Names.of(find(self._plugins, volume).facts)
+        except (VolumeMissing, VolumeUnusable):
+            return Names(os.path.abspath(volume), identity=volume)  # noqa: PTH100  # as ``find`` does
 
     @contextmanager
     def _open(self, url: str) -> Iterator[Repository]:
         with self._plugins.storage_target(url) as target:
             yield open_repository(target)
+
+
+def _tell_unknown(effective: Effective, talk: Conversation) -> None:
+    for each in effective.unknown:
+        place = f"{each.file}:{each.line}" if each.line else each.file
+        talk.tell(Noted(f"there is no preference {each.name!r}; it has no effect", place))

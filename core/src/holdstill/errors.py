@@ -166,6 +166,18 @@ class StructureFault(VolumeError):
     id = "volume.structure"
 
 
+class LeftHeld(VolumeError):
+    """Something that was held could not be given back. The message says what; the journal keeps it for ``recover``."""
+
+    id = "volume.left-held"
+
+
+class CommandFailed(HoldstillError):
+    """A command that was to run before the volume is held did not succeed. Nothing was held."""
+
+    id = "command.failed"
+
+
 # --- storage targets ---------------------------------------------------------------------------
 
 

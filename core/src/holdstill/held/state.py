@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
 
-from holdstill.errors import HoldstillError
+from holdstill.errors import HoldstillError, VolumeBusy
 
 
 @attrs.frozen
@@ -34,6 +38,22 @@ class StateFolder:
     def scratch(self) -> Path:
         """Where nameless scratch files are put; made if it is not there."""
         return self._made("scratch")
+
+    @contextlib.contextmanager
+    def reserved(self, identity: str, subject: str) -> Iterator[None]:
+        """Inside, no other run of this host holds the same volume still. Raises ``VolumeBusy`` if one does."""
+        name = hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:32]
+        descriptor = os.open(self._made("volumes") / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise VolumeBusy(
+                    "another run of holdstill holds it", subject=subject, next_step="try again when that has ended"
+                ) from None
+            yield
+        finally:
+            os.close(descriptor)
 
     def _made(self, name: str) -> Path:
         folder = self.path / name

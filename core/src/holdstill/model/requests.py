@@ -6,6 +6,7 @@ import enum
 
 import attrs
 
+from holdstill.model.choices import OnNoSnapshot, StaticMethod
 from holdstill.model.volume import Mode
 
 
@@ -18,15 +19,27 @@ class OnReadError(enum.StrEnum):
 
 @attrs.frozen
 class BackupRequest:
-    """Take an image of one volume."""
+    """Take an image of one volume. What is None here is what the volume's preferences say."""
 
     volume: str
-    mode: Mode = Mode.AUTO
+    mode: Mode | None = None
     gap_size: int | None = None
-    """Read along gaps of at most this many bytes; 0 takes the whole volume, used or not; None leaves it to the
-    engine."""
+    """Read along gaps of at most this many bytes; 0 takes the whole volume, used or not."""
     dry_run: bool = False
-    on_read_error: OnReadError = OnReadError.FAIL
+    on_read_error: OnReadError | None = None
+    on_no_snapshot: OnNoSnapshot | None = None
+    """What ``auto`` means for a volume in use that nothing installed can make a snapshot of."""
+    static_method: StaticMethod | None = None
+    """How a mounted volume is made static."""
+    freeze_limit: float | None = None
+    """Seconds that a freeze may last. What was not read by then is not imaged."""
+    pre_command: str | None = None
+    """Run before the volume is held: words as a shell would split them, no shell. If it fails, so does the backup."""
+    post_command: str | None = None
+    """Run as soon as the still stands, or, where the volume cannot be written to while it is held, as soon as it can
+    again. Also if the command before failed. Its failure is a warning."""
+    command_limit: float | None = None
+    """Seconds that each of the two may take; then it is killed, which is a failure."""
 
 
 @attrs.frozen
@@ -39,7 +52,8 @@ class RestoreRequest:
     """With ``latest``: whose."""
     to_volume: str | None = None
     to_file: str | None = None
-    proof: bool = True
+    proof: bool | None = None
+    """Read back and compare? None: what the preferences of the volume say that is written to."""
     unmount: bool = False
 
 

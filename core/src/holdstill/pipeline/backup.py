@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import platform
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Final
 
 import attrs
 
-from holdstill.errors import Fenced, VolumeChanged
+from holdstill.errors import Cancelled, Fenced, LeftHeld, VolumeChanged
 from holdstill.held.journal import Journal
+from holdstill.held.runner import ProcessRunner
 from holdstill.held.state import StateFolder
 from holdstill.model.events import StageStarted, Warned
 from holdstill.model.image import Image, Sizes, Unread
-from holdstill.model.requests import BackupRequest
+from holdstill.model.orders import BackupOrder
 from holdstill.model.results import BackupResult
-from holdstill.model.volume import Mode, VolumeFacts
-from holdstill.pipeline.copying import READ_ALONG, Copier
+from holdstill.model.volume import Consistency, Mode, VolumeFacts
+from holdstill.pipeline.commands import Commands
+from holdstill.pipeline.copying import Copier
+from holdstill.pipeline.deaf import Deaf
 from holdstill.pipeline.dynamic import Settled, settle
 from holdstill.pipeline.finding import find
-from holdstill.pipeline.hold import hold
+from holdstill.pipeline.hold import Holder
 from holdstill.pipeline.numbers import journalled, void_own_past
 from holdstill.pipeline.progress import Meter
+from holdstill.pipeline.recover import heal
 from holdstill.pipeline.sheet import Sheet
 from holdstill.pipeline.survey import Surveyed, survey
 from holdstill.plugins.registry import Plugins
@@ -34,7 +39,10 @@ from holdstill.repository.session import WriterSession
 from holdstill.spi.conversation import Conversation
 from holdstill.spi.reader import Reader
 from holdstill.spi.still import Still
+from holdstill.spi.volume import Volume
 
+#: held in one of these ways, the volume's users go on while it is read
+_OTHERS_GO_ON: Final = (Mode.SNAPSHOT, Mode.DYNAMIC)
 #: how often a fenced backup begins again before it gives up
 _BEGINNINGS: Final = 5
 
@@ -46,30 +54,66 @@ class Backup:
     plugins: Plugins
     repository: Repository
     state: StateFolder
-    request: BackupRequest
+    request: BackupOrder
     talk: Conversation
     workers: int
     made_by: str
 
     def run(self) -> BackupResult:
-        """Find, hold, survey, copy, commit, let go. Whatever it raises, nothing is held afterwards."""
+        """Find, hold, survey, copy, commit, let go. Whatever it raises, nothing is held afterwards, unless it says
+        so (``LeftHeld``).
+        """
         began = time.monotonic()
+        commands = Commands.of(self.request)
         self._stage("identify", self.request.volume)
         volume = find(self.plugins, self.request.volume)
+        if not self.request.dry_run:
+            heal(self.state, self.plugins, self.talk)
+        image: Image | None = None
+        try:
+            with Journal.begin(self.state.journals) as journal, ExitStack() as held:
+                still, volume = self._still(volume, journal, commands, held)
+                taken = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+                reader = held.enter_context(still.open_reader())
+                self._stage("survey", volume.facts.path)
+                surveyed = held.enter_context(self._survey(reader, volume.facts))
+                facts = attrs.evolve(volume.facts, filesystem=surveyed.filesystem)
+                work = _Work(facts, still, reader, surveyed, taken, began, journal)
+                if self.request.dry_run:
+                    return work.planned(self.request.mode)
+                image = self._until_committed(work)
+            return _result(image, work, commands.warnings)
+        except LeftHeld as left:
+            if image is None:
+                raise
+            raise _committed_but(left, image) from left
+
+    def _still(self, volume: Volume, journal: Journal, commands: Commands, held: ExitStack) -> tuple[Still, Volume]:
+        """The still, with everything that gives it back on ``held``; and the volume as it was when it was held."""
         path = volume.facts.path
-        with ExitStack() as held:
-            self._stage("hold", path)
-            still = hold(volume, self.request.mode)
+        self._stage("hold", path)
+        runner = ProcessRunner(journal.run, self.state.scratch, self.talk)
+        holder = Holder(
+            self.plugins, self.repository, self.state, self.request, self.talk, journal.run, journal, runner
+        )
+        if self.request.dry_run:
+            still = holder.look_only(volume)
             held.callback(still.release)
-            taken = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            reader = held.enter_context(still.open_reader())
-            self._stage("survey", path)
-            surveyed = held.enter_context(self._survey(reader, volume.facts))
-            facts = attrs.evolve(volume.facts, filesystem=surveyed.filesystem)
-            work = _Work(facts, still, reader, surveyed, taken, began)
-            if self.request.dry_run:
-                return work.planned()
-            return _result(self._until_committed(work), work)
+            return still, volume
+        if volume.facts.mounts and self.request.mode is not Mode.DYNAMIC:
+            held.enter_context(self.state.reserved(volume.facts.identity or volume.facts.device, path))
+        steady = ProcessRunner(journal.run, self.state.scratch, Deaf(self.talk))
+        held.callback(commands.run_after, steady, self.talk)
+        commands.run_before(journal, runner)
+        if commands.before:
+            volume = find(self.plugins, self.request.volume)  # the command may have changed who uses it
+        still = holder.hold(volume)
+        held.callback(still.release)
+        if still.mode in _OTHERS_GO_ON:
+            commands.run_after(steady, self.talk)
+        if self.talk.cancelled():
+            raise Cancelled("cancelled")
+        return still, volume
 
     def _until_committed(self, work: _Work) -> Image:
         """A fence only costs another number: what was stored is found again, so the second time is reading only."""
@@ -79,6 +123,8 @@ class Backup:
             try:
                 return self._store(work)
             except Fenced as error:
+                if work.still.mode is Mode.FREEZE:
+                    raise  # the freeze is over
                 fenced = error
                 self.talk.tell(Warned(error.id, f"{error}; beginning again", work.facts.path))
         assert fenced is not None
@@ -87,9 +133,8 @@ class Backup:
     def _store(self, work: _Work) -> Image:
         chunk_size = self.repository.config.chunk_size
         with (
-            Journal.begin(self.state.journals) as journal,
             self.repository.begin(platform.node()) as session,
-            journalled(journal, self.repository, session),
+            journalled(work.journal, self.repository, session),
             Sheet(self.state.scratch, -(-work.reader.size // chunk_size)) as sheet,
         ):
             copier = Copier(
@@ -102,7 +147,7 @@ class Backup:
                 talk=self.talk,
                 workers=self.workers,
                 on_read_error=self.request.on_read_error,
-                read_along=READ_ALONG if self.request.gap_size is None else self.request.gap_size,
+                read_along=self.request.gap_size,
             )
             with self._copied(work, copier) as settled:
                 return self._commit(work, copier, settled)
@@ -112,6 +157,7 @@ class Backup:
         copier.copy(work.surveyed.windows(), meter)
         meter.tell(copier.session.stored_size)
         if work.still.mode is not Mode.DYNAMIC:
+            work.still.all_was_read()
             return Settled(work.surveyed)
         return settle(copier, work.surveyed, lambda: self._survey(work.reader, work.facts), self.state.scratch, meter)
 
@@ -155,6 +201,7 @@ class Backup:
                 new_chunks=copier.new_chunks,
                 # A dynamic image has stored more than it holds where it read a chunk again and found it changed.
                 reused_chunks=max(0, counted.chunks - copier.new_chunks),
+                preferences=self.request.preferences,
                 made_by=self.made_by,
             )
         )
@@ -176,15 +223,18 @@ class _Work:
     surveyed: Surveyed
     taken: str
     began: float
+    journal: Journal
 
-    def planned(self) -> BackupResult:
-        """What a dry run says."""
+    def planned(self, mode: Mode) -> BackupResult:
+        """What a dry run says: as it would be held in ``mode``, although it was only looked at."""
+        held = self.still.mode if mode is Mode.AUTO else mode
+        fuzzy = held is Mode.DYNAMIC
         return BackupResult(
             image=None,
             volume=self.facts,
             host=platform.node(),
-            mode=self.still.mode,
-            consistency=self.still.consistency,
+            mode=held,
+            consistency=Consistency.FUZZY if fuzzy else Consistency.POINT_IN_TIME,
             whole_volume_because=self.surveyed.whole_volume_because,
             sizes=Sizes(self.reader.size, self.surveyed.used_size),
             new_chunks=0,
@@ -215,7 +265,15 @@ class _Counted:
         self.tree.append_zeros(count)
 
 
-def _result(image: Image, work: _Work) -> BackupResult:
+def _committed_but(left: LeftHeld, image: Image) -> LeftHeld:
+    return LeftHeld(
+        f"{left.message} (image {image.id[:12]} was committed all the same)",
+        subject=left.subject,
+        next_step=left.next_step,
+    )
+
+
+def _result(image: Image, work: _Work, warnings: Sequence[str]) -> BackupResult:
     lost = sum(unread.length for unread in image.unread)
     return BackupResult(
         image=image.id,
@@ -230,5 +288,5 @@ def _result(image: Image, work: _Work) -> BackupResult:
         seconds=round(time.monotonic() - work.began, 3),
         unread=image.unread,
         notes=image.notes,
-        warnings=(f"{lost} bytes could not be read and are zero in the image",) if lost else (),
+        warnings=((f"{lost} bytes could not be read and are zero in the image",) if lost else ()) + tuple(warnings),
     )

@@ -27,8 +27,6 @@ from holdstill.spi.conversation import Conversation
 from holdstill.spi.reader import Reader
 from holdstill.spi.still import Still
 
-#: gaps up to this are read along: one long read costs less than two short ones
-READ_ALONG: Final = 64 << 10
 #: bytes of volume that one worker takes at a time
 WIDTH: Final = 2 << 20
 
@@ -59,8 +57,8 @@ class Copier:
     chunk_size: int
     talk: Conversation
     workers: int
-    on_read_error: OnReadError = OnReadError.FAIL
-    read_along: int = READ_ALONG
+    on_read_error: OnReadError
+    read_along: int
     read_size: int = 0
     new_chunks: int = 0
     unread: Extents = attrs.field(factory=Extents.none)

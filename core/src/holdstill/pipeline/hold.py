@@ -1,37 +1,107 @@
-"""Volume to still: which way it is held while it is read."""
+"""Volume to still: which way it is held while it is read.
+
+The rules of ``auto``, in this order: a snapshot, where an installed provider makes one of this volume; offline, where
+nobody uses it; else what the request says for this case, which is to fail unless somebody chose otherwise. What is in
+use is never unmounted, frozen or read as it is unasked.
+"""
 
 from __future__ import annotations
 
-from holdstill.errors import NoProvider, VolumeBusy
+import attrs
+
+from holdstill.errors import NoProvider, VolumeBusy, VolumeUnusable
+from holdstill.held.state import StateFolder
+from holdstill.model.choices import OnNoSnapshot
+from holdstill.model.events import Noted
+from holdstill.model.orders import BackupOrder
 from holdstill.model.volume import Mode, VolumeFacts
-from holdstill.pipeline.stills import DynamicStill, OfflineStill
-from holdstill.spi.still import Still
+from holdstill.pipeline.ground import refuse_own
+from holdstill.pipeline.stills import DynamicStill, FreezeStill, OfflineStill
+from holdstill.plugins.registry import Plugins
+from holdstill.repository.repository import Repository
+from holdstill.spi.conversation import Conversation
+from holdstill.spi.holds import Holds
+from holdstill.spi.runner import Runner
+from holdstill.spi.still import HoldRequest, Still
 from holdstill.spi.volume import Volume
 
 
-def hold(volume: Volume, mode: Mode) -> Still:
-    """Make the still. ``auto`` is offline for what nobody uses, and refuses the rest: what is in use is never read as
-    is unasked.
+@attrs.frozen
+class Holder:
+    """Holds one volume for one run."""
 
-    Raises ``VolumeBusy``, or ``NoProvider`` for a way of holding that nothing installed offers.
-    """
-    if mode is Mode.DYNAMIC:
+    plugins: Plugins
+    repository: Repository
+    state: StateFolder
+    request: BackupOrder
+    talk: Conversation
+    run: str
+    holds: Holds
+    runner: Runner
+
+    def hold(self, volume: Volume) -> Still:
+        """Make the still. Raises ``VolumeBusy``, ``OwnGround``, ``VolumeUnusable``, or ``NoProvider`` for a way of
+        holding that nothing installed offers.
+        """
+        if self.request.mode is Mode.AUTO:
+            return self._by_rule(volume)
+        return self._by(self.request.mode, volume)
+
+    def look_only(self, volume: Volume) -> Still:
+        """For a dry run: nobody is disturbed, whatever the mode."""
+        if self.request.mode in (Mode.AUTO, Mode.OFFLINE) and not volume.facts.in_use:
+            return OfflineStill(volume)
+        if self.request.mode is Mode.OFFLINE:
+            raise _busy(volume.facts, "unmount it, or choose another mode")
         return DynamicStill(volume)
-    if mode is Mode.OFFLINE:
-        return OfflineStill(volume)
-    if mode is Mode.AUTO:
-        if volume.facts.in_use:
-            raise VolumeBusy(
-                f"in use: {in_use_by(volume.facts)}; nothing installed can make a snapshot of it",
-                subject=volume.facts.path,
-                next_step="unmount it, or take a dynamic image (--mode dynamic), which is marked fuzzy",
+
+    def _by_rule(self, volume: Volume) -> Still:
+        try:
+            return self._by(Mode.SNAPSHOT, volume)
+        except NoProvider:
+            if not volume.facts.in_use:
+                return OfflineStill(volume)
+        instead = self.request.on_no_snapshot
+        if instead is OnNoSnapshot.FAIL:
+            raise _busy(
+                volume.facts,
+                "unmount it, or say how it may be held: read-only (--mode static), its writers made to wait"
+                " (--mode freeze), or as it is (--mode dynamic), which is marked fuzzy",
+                "nothing installed can make a snapshot of it",
             )
-        return OfflineStill(volume)
-    raise NoProvider(
-        f"no installed provider holds a volume by {mode.value}",
-        subject=volume.facts.path,
-        next_step="`holdstill providers` lists what is installed and what it can do",
-    )
+        self.talk.tell(Noted(f"no snapshot can be made; held by {instead.value}, as was chosen", volume.facts.path))
+        return self._by(Mode(instead.value), volume)
+
+    def _by(self, mode: Mode, volume: Volume) -> Still:
+        if mode is Mode.DYNAMIC:
+            return DynamicStill(volume)
+        if mode is Mode.OFFLINE or (mode is Mode.STATIC and not volume.facts.in_use):
+            return OfflineStill(volume)
+        if mode is Mode.SNAPSHOT:
+            return self.plugins.snapshot(volume, self._asked(mode))
+        refuse_own(volume, self.state, self.repository)
+        if mode is Mode.STATIC:
+            return self.plugins.snapshot(volume, self._asked(mode))
+        if not volume.facts.mounts:
+            raise VolumeUnusable(
+                "it is not mounted, so nothing can be frozen", subject=volume.facts.path, next_step="use --mode offline"
+            )
+        return FreezeStill(volume, self.plugins.freeze(volume, self._asked(mode)))
+
+    def _asked(self, mode: Mode) -> HoldRequest:
+        return HoldRequest(
+            run=self.run,
+            holds=self.holds,
+            limit=self.request.freeze_limit,
+            mode=mode,
+            static_method=self.request.static_method,
+            runner=self.runner,
+        )
+
+
+def _busy(facts: VolumeFacts, next_step: str, more: str = "") -> VolumeBusy:
+    said = f"in use: {in_use_by(facts)}" + (f"; {more}" if more else "")
+    return VolumeBusy(said, subject=facts.path, next_step=next_step)
 
 
 def in_use_by(facts: VolumeFacts) -> str:

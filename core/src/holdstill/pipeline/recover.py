@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from pathlib import Path
+from typing import Final
 
 import attrs
 
 from holdstill.errors import HoldstillError
 from holdstill.held.journal import Held, Journal
-from holdstill.model.events import Noted
+from holdstill.held.runner import ProcessRunner, survivors
+from holdstill.held.state import StateFolder
+from holdstill.model.events import Noted, Warned
+from holdstill.pipeline.commands import OWED, settle
+from holdstill.pipeline.deaf import Deaf
 from holdstill.pipeline.numbers import NUMBER, void
 from holdstill.plugins.registry import Plugins
 from holdstill.repository.repository import Repository
 from holdstill.spi.conversation import Conversation
 from holdstill.spi.holds import Undone, UndoState
+
+#: what a killed run started is given this long to end by itself, seconds
+_PATIENCE: Final = 15.0
+
+OpenRepository = Callable[[str], AbstractContextManager[Repository]]
 
 
 @attrs.frozen
@@ -29,33 +38,71 @@ class Recovered:
     detail: str
     by_hand: str
 
+    @property
+    def gone(self) -> bool:
+        """Is it no longer held?"""
+        return self.state in (UndoState.REMOVED, UndoState.ABSENT)
+
 
 def recover(
-    journals: Path,
-    plugins: Plugins,
-    open_repository: Callable[[str], AbstractContextManager[Repository]],
-    talk: Conversation,
+    state: StateFolder, plugins: Plugins, open_repository: OpenRepository, talk: Conversation
 ) -> list[Recovered]:
     """Undo every open line of every dead run. What cannot be undone stays in its journal, and is told."""
+    return _each(state, plugins, open_repository, talk, lambda _: True)
+
+
+def heal(state: StateFolder, plugins: Plugins, talk: Conversation) -> None:
+    """Before a run holds anything: give back what dead runs of this host left held of its volumes."""
+
+    def nowhere(url: str) -> AbstractContextManager[Repository]:
+        raise LookupError(url)
+
+    for each in _each(state, plugins, nowhere, talk, lambda held: held.kind != NUMBER):
+        if each.gone:
+            talk.tell(Warned("recover.done", f"a killed run had left this held, now undone: {each.kind} {each.what}"))
+        else:
+            text = f"a killed run left this held: {each.kind} {each.what}: {each.detail}; by hand: {each.by_hand}"
+            talk.tell(Warned("recover.left", text))
+
+
+def _each(
+    state: StateFolder,
+    plugins: Plugins,
+    open_repository: OpenRepository,
+    talk: Conversation,
+    wanted: Callable[[Held], bool],
+) -> list[Recovered]:
     recovered = []
-    for journal in Journal.orphans(journals):
+    for journal in Journal.orphans(state.journals):
         with journal:
-            for held in journal.held:
-                undone = _undo(held, plugins, open_repository)
+            todo = [held for held in journal.held if wanted(held)]
+            working = survivors(journal.run, _PATIENCE) if todo else []
+            for held in todo:
+                if working:
+                    undone = Undone(UndoState.BUSY, f"process {working[0]} of that run is still at work")
+                else:
+                    undone = _undo(held, state, plugins, open_repository, talk)
                 if undone.state in (UndoState.REMOVED, UndoState.ABSENT):
                     journal.drop(held.entry)
                 talk.tell(Noted(f"{held.kind}: {undone.state.value} {undone.detail}".rstrip(), held.run))
-                what = ", ".join(f"{name} {value}" for name, value in sorted(held.data.items()))
-                recovered.append(Recovered(held.run, held.kind, what, undone.state, undone.detail, held.by_hand))
+                recovered.append(Recovered(held.run, held.kind, _what(held), undone.state, undone.detail, held.by_hand))
     return recovered
 
 
-def _undo(held: Held, plugins: Plugins, open_repository: Callable[[str], AbstractContextManager[Repository]]) -> Undone:
+def _what(held: Held) -> str:
+    return held.data.get("what") or ", ".join(f"{name} {value}" for name, value in sorted(held.data.items()))
+
+
+def _undo(
+    held: Held, state: StateFolder, plugins: Plugins, open_repository: OpenRepository, talk: Conversation
+) -> Undone:
     try:
         if held.kind == NUMBER:
             with open_repository(held.data["url"]) as repository:
                 void(repository, held)
             return Undone(UndoState.REMOVED)
+        if held.kind == OWED:
+            return settle(held, ProcessRunner(held.run, state.scratch, Deaf(talk)))
         return plugins.undo(held.kind, held.version, held.data)
     except HoldstillError as error:
         return Undone(UndoState.UNKNOWN, str(error))

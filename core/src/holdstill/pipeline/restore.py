@@ -99,7 +99,7 @@ class Restore:
             target=path,
             volume_size=image.sizes.volume_size,
             written_size=out.written_size,
-            proved=self.request.proof,
+            proved=bool(self.request.proof),
             seconds=round(time.monotonic() - began, 3),
             notes=notes,
             warnings=self._warnings(image, path),

@@ -1,13 +1,13 @@
-"""The two stills that core makes itself: of a volume that nobody uses, and of one that changes while it is read."""
+"""The stills that core makes itself: of a volume that nobody uses, of one whose writers wait, and of one that changes
+while it is read.
+"""
 
 from __future__ import annotations
 
-from holdstill.errors import ReadFault
-from holdstill.model.buffers import Room
-from holdstill.model.extents import Extents
 from holdstill.model.volume import Consistency, Mode
+from holdstill.spi.lent import LentReader
 from holdstill.spi.reader import Reader
-from holdstill.spi.still import Exactness, Still
+from holdstill.spi.still import Exactness, Freeze, Still
 from holdstill.spi.volume import Volume
 
 
@@ -27,7 +27,7 @@ class OfflineStill(Still):
         """A view of the one reader that holds the volume: closing it does not let go of the volume."""
         if self._held is None:
             raise ValueError("the still was released")
-        return _Lent(self, self._held)
+        return LentReader(self._held, lambda: self.lost)
 
     def untrue(self) -> str | None:
         """Whether the volume changed since it was held. Sticky."""
@@ -50,6 +50,52 @@ class OfflineStill(Still):
             return f"cannot tell whether the volume changed: {error}"
 
 
+class FreezeStill(Still):
+    """A volume whose writers wait until everything was read, or until the limit, whichever comes first."""
+
+    mode = Mode.FREEZE
+    consistency = Consistency.POINT_IN_TIME
+
+    def __init__(self, volume: Volume, freeze: Freeze) -> None:
+        """``volume`` is opened only now: what a reader saw before the freeze is no part of the still."""
+        self._freeze = freeze
+        try:
+            self._reader: Reader | None = volume.open_reader(exclusive=False)
+        except BaseException:
+            freeze.thaw()
+            raise
+        self._thawed = False
+        self.lost: str | None = None
+        """Why it is known to be untrue."""
+
+    def open_reader(self) -> Reader:
+        """A view of the one reader of the still."""
+        if self._reader is None:
+            raise ValueError("the still was released")
+        return LentReader(self._reader, lambda: self.lost or ("the freeze is over" if self._thawed else None))
+
+    def untrue(self) -> str | None:
+        """Whether the freeze ended before everything was read. Sticky; the last word is had at the thaw."""
+        if self.lost is None and not self._thawed:
+            self.lost = self._freeze.ended()
+        return self.lost
+
+    def all_was_read(self) -> None:
+        """Let the writers go on, after asking for the last time."""
+        self.untrue()
+        self._thawed = True
+        self._freeze.thaw()
+
+    def release(self) -> None:
+        """Let the writers go on."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
+        if self.lost is None and not self._thawed:
+            self.lost = "the freeze was given up"
+        self._freeze.thaw()
+
+
 class DynamicStill(Still):
     """A volume read as it is, whoever writes to it. It claims nothing, so it is never untrue."""
 
@@ -70,37 +116,3 @@ class DynamicStill(Still):
 
     def release(self) -> None:
         """Nothing was acquired."""
-
-
-class _Lent(Reader):
-    """The still's own reader, which stays open when this one is closed."""
-
-    def __init__(self, still: OfflineStill, reader: Reader) -> None:
-        self._still = still
-        self._reader: Reader | None = reader
-        self.size = reader.size
-        self.alignment = reader.alignment
-        self.preferred_read = reader.preferred_read
-
-    def readinto(self, offset: int, buffer: Room) -> None:
-        """As the still's reader reads, until the still is known to be lost."""
-        if self._still.lost:
-            raise ReadFault(self._still.lost, offset=offset, length=memoryview(buffer).nbytes)
-        self._own().readinto(offset, buffer)
-
-    def holes(self, start: int, end: int) -> Extents:
-        """As the still's reader knows."""
-        return self._own().holes(start, end)
-
-    def changed(self) -> str | None:
-        """As the still's reader says."""
-        return self._own().changed()
-
-    def close(self) -> None:
-        """Give it back."""
-        self._reader = None
-
-    def _own(self) -> Reader:
-        if self._reader is None:
-            raise ValueError("the reader is closed")
-        return self._reader

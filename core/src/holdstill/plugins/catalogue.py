@@ -19,9 +19,11 @@ class Brings:
     filesystems: tuple[str, ...] = ()
     platforms: tuple[str, ...] = ()
     """Operating systems, as ``sys.platform`` spells them."""
+    modes: tuple[str, ...] = ()
+    """Ways to hold a volume."""
 
     def offers(self, talent: str, wanted: str) -> bool:
-        """Is ``wanted`` among its ``schemes``, ``filesystems`` or ``platforms``?"""
+        """Is ``wanted`` among its ``schemes``, ``filesystems``, ``platforms`` or ``modes``?"""
         offered: tuple[str, ...] = getattr(self, talent)
         return wanted in offered
 
@@ -30,6 +32,7 @@ CATALOGUE: Final = (
     Brings("holdstill-storage", "storage", schemes=("file", "memory", "s3", "gs", "gcs", "abfs", "az")),
     Brings("holdstill-filesystems", "filesystems", filesystems=("ext2", "ext3", "ext4")),
     Brings("holdstill-platforms", "platforms", platforms=("linux",)),
+    Brings("holdstill-static-unmount", "static_unmount", modes=("static", "freeze")),
 )
 
 

@@ -10,13 +10,14 @@ from typing import Any
 
 import attrs
 
-from holdstill.errors import HoldstillError, PluginError
+from holdstill.errors import HoldstillError, NoProvider, PluginError
 from holdstill.model.blockmap import BlockMap, WholeVolume
 from holdstill.model.extents import Extents
 from holdstill.model.image import Image
-from holdstill.model.volume import FilesystemFacts, VolumeFacts
+from holdstill.model.volume import FilesystemFacts, Mode, VolumeFacts
 from holdstill.model.windows import normalise
 from holdstill.plugins import loading
+from holdstill.plugins.catalogue import claims
 from holdstill.plugins.loading import Candidate, Origin
 from holdstill.plugins.selection import Plugin, able, ambiguous, here, nobody, remedy, the_answer, the_one
 from holdstill.plugins.shelf import Shelf, expect, fault
@@ -24,6 +25,7 @@ from holdstill.spi.holds import Undone, UndoState
 from holdstill.spi.provider import ProviderInfo
 from holdstill.spi.reader import Reader
 from holdstill.spi.restore import RestoreTarget
+from holdstill.spi.still import Freeze, HoldRequest, Still
 from holdstill.spi.target import Target, TargetProperties
 from holdstill.spi.volume import Volume
 
@@ -145,6 +147,41 @@ class Plugins:
         if claim.block_size <= 0:
             raise fault(plugin.origin, f"the block map has blocks of {claim.block_size} bytes")
         return attrs.evolve(claim, windows=_watched(plugin, claim, reader.size))
+
+    # --- stills ---------------------------------------------------------------------------------
+
+    def snapshot(self, volume: Volume, request: HoldRequest) -> Still:
+        """A still of the volume, held by ``request.mode``, from the provider that can make one of *this* volume.
+
+        Each that offers the mode here is asked; one that raises ``NoProvider`` has acquired nothing and leaves it to
+        the next. Raises ``NoProvider`` with what they said, or with what to install.
+        """
+        refusals = []
+        for plugin in self._offering("snapshot", request.mode):
+            try:
+                still: Still = self._ask(plugin, "snapshot", Still, volume=volume, request=request)
+            except NoProvider as refusal:
+                refusals.append(refusal)
+            else:
+                return still
+        if refusals:
+            raise refusals[0]
+        raise self._cannot_hold(request.mode, volume)
+
+    def freeze(self, volume: Volume, request: HoldRequest) -> Freeze:
+        """The volume's writers, made to wait. Raises ``NoProvider``, ``AmbiguousProvider``, and what the hook may."""
+        freezers = self._offering("freeze", Mode.FREEZE)
+        if not freezers:
+            raise self._cannot_hold(Mode.FREEZE, volume)
+        frozen: Freeze = self._ask(the_one(freezers, "to freeze"), "freeze", Freeze, volume=volume, request=request)
+        return frozen
+
+    def _offering(self, hook: str, mode: Mode) -> list[Plugin]:
+        return [plugin for plugin in here(self._shelf.plugins, hook) if claims(plugin.info, "modes", mode.value)]
+
+    def _cannot_hold(self, mode: Mode, volume: Volume) -> NoProvider:
+        help_ = remedy(self._shelf.broken, "modes", mode.value)
+        return nobody(f"no installed provider holds a volume by {mode.value}", volume.facts.path, help_)
 
     # --- storage and restore --------------------------------------------------------------------
 

@@ -7,10 +7,12 @@ import enum
 
 import attrs
 
+from holdstill.model.choices import StaticMethod
 from holdstill.model.extents import Extents
 from holdstill.model.volume import Consistency, Mode
 from holdstill.spi.holds import Holds
 from holdstill.spi.reader import Reader
+from holdstill.spi.runner import NoRunner, Runner
 
 
 @attrs.frozen
@@ -49,6 +51,12 @@ class HoldRequest:
     """Snapshot space: ``20%`` of the volume, or a size in bytes; empty leaves it to the provider."""
     limit: float = 60.0
     """Seconds that a freeze may last."""
+    mode: Mode = Mode.SNAPSHOT
+    """How the core wants it held; one of the provider's ``ProviderInfo.modes``."""
+    static_method: StaticMethod = StaticMethod.REMOUNT
+    """With ``static``."""
+    runner: Runner = attrs.field(factory=NoRunner)
+    """What programs are started with."""
 
 
 class Still(abc.ABC):
@@ -94,10 +102,15 @@ class Still(abc.ABC):
         """
         return None
 
+    def all_was_read(self) -> None:
+        """The last read is done: what costs the host something, and is of no more use, may go at once. ``untrue``
+        then answers for what was read until now.
+        """
+
     @abc.abstractmethod
     def release(self) -> None:
-        """Give back everything that was acquired. May be called twice. Raises only if something is left, saying
-        what.
+        """Give back everything that was acquired. May be called twice. Raises ``LeftHeld`` if something is left,
+        saying what; then its line in the journal stays open.
         """
 
 
@@ -114,4 +127,4 @@ class Freeze(abc.ABC):
 
     @abc.abstractmethod
     def thaw(self) -> None:
-        """Let the writers go on. May be called twice."""
+        """Let the writers go on. May be called twice. Raises ``LeftHeld`` if they may still be waiting."""

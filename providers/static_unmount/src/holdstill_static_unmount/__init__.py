@@ -1,0 +1,1 @@
+"""Static and frozen stills of mounted volumes."""

@@ -1,0 +1,1 @@
+"""Linux: mounts, freezes and whoever stands in the way."""
