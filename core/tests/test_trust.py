@@ -103,6 +103,16 @@ def test_links_in_a_ring_end(tmp_path):
         read(tmp_path / "one")
 
 
+def test_where_there_is_no_file_nothing_is_refused(place):
+    """Root with the home of another: what is not there cannot be wrong."""
+    os.chown(place.parent, 65534, 65534)
+
+    assert read(place.parent / "absent.toml") is None
+    assert read(place.parent / "absent/holdstill.toml") is None
+    with pytest.raises(PreferencesRefused):
+        read(place)
+
+
 def test_a_file_to_come_may_not_come_in_a_folder_of_others(tmp_path):
     folder = tmp_path / "open"
     folder.mkdir()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from holdstill.errors import ExitCode, HoldstillError
     from holdstill.held.state import StateFolder
     from holdstill.jobs import Job
+    from holdstill.model.choices import OnNoSnapshot, StaticMethod
     from holdstill.model.events import Event, Noted, Progress, Question, StageStarted, Warned
     from holdstill.model.extents import Extents
     from holdstill.model.image import Image, Sizes
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from holdstill.model.volume import Consistency, Mode, VolumeFacts
     from holdstill.pipeline.recover import Recovered
     from holdstill.plugins.registry import PluginRow
+    from holdstill.preferences.schema import Preference
+    from holdstill.preferences.sources import Effective
     from holdstill.repository.trial import TargetReport
     from holdstill.spi.conversation import Conversation
 
@@ -31,6 +34,7 @@ _HOME: Final = {
     "errors": ("ExitCode", "HoldstillError"),
     "held.state": ("StateFolder",),
     "jobs": ("Job",),
+    "model.choices": ("OnNoSnapshot", "StaticMethod"),
     "model.events": ("Event", "Noted", "Progress", "Question", "StageStarted", "Warned"),
     "model.extents": ("Extents",),
     "model.image": ("Image", "Sizes"),
@@ -39,6 +43,8 @@ _HOME: Final = {
     "model.volume": ("Consistency", "Mode", "VolumeFacts"),
     "pipeline.recover": ("Recovered",),
     "plugins.registry": ("PluginRow",),
+    "preferences.schema": ("Preference",),
+    "preferences.sources": ("Effective",),
     "repository.trial": ("TargetReport",),
     "spi.conversation": ("Conversation",),
 }
@@ -49,6 +55,7 @@ __all__ = [
     "BackupResult",
     "Consistency",
     "Conversation",
+    "Effective",
     "Engine",
     "Event",
     "ExitCode",
@@ -60,8 +67,10 @@ __all__ = [
     "MapResult",
     "Mode",
     "Noted",
+    "OnNoSnapshot",
     "OnReadError",
     "PluginRow",
+    "Preference",
     "Progress",
     "Question",
     "Recovered",
@@ -71,6 +80,7 @@ __all__ = [
     "Sizes",
     "StageStarted",
     "StateFolder",
+    "StaticMethod",
     "SurveyedMap",
     "TargetReport",
     "VerifyRequest",

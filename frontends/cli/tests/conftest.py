@@ -41,10 +41,13 @@ class Ran:
 
 @pytest.fixture
 def environment(tmp_path, monkeypatch):
-    """A state folder of the test's own, and no repository by accident."""
+    """A state folder and an options file of the test's own, and no repository by accident."""
     for name in [name for name in os.environ if name.startswith("HOLDSTILL_") or name == "PYTHONUNBUFFERED"]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOLDSTILL_STATE", str(tmp_path / "state"))
+    options = tmp_path / "holdstill.toml"
+    options.touch(mode=0o600)
+    monkeypatch.setenv("HOLDSTILL_OPTIONS", str(options))
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
     return os.environ
 

@@ -21,6 +21,7 @@ COMMANDS = [
     "delete",
     "map",
     "volumes",
+    "preferences",
     "providers",
     "target check",
     "recover",

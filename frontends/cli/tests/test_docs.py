@@ -54,7 +54,7 @@ def test_every_command_has_a_schema():
     there = {path.stem for path in (REFERENCE / "schemas").glob("*.json")}
 
     wanted = {f"result-{name.replace(' ', '-')}" for name in COMMANDS} - {"result-map", "result-completion"}
-    assert there == wanted | {"common", "events", "volume-result", "map"}
+    assert there == wanted | {"common", "events", "volume-result", "map", "preferences"}
 
 
 @pytest.mark.parametrize("path", sorted((REFERENCE / "schemas").glob("*.json")), ids=lambda path: path.stem)

@@ -41,6 +41,8 @@ def test_every_command_keeps_to_its_schema(checked, volume, tmp_path):
     assert checked("result-verify", "verify", "--read-data").result["images"] == [image]
     assert checked("map", "map", volume).code == 0
     assert checked("result-volumes", "volumes").code == 0
+    assert checked("preferences", "preferences", volume).code == 0
+    assert checked("result-preferences", "preferences", "set", "mode=auto", volume).result["value"] == "auto"
     assert {"storage", "platforms"} <= {
         each["name"] for each in checked("result-providers", "providers").result["providers"]
     }

@@ -187,6 +187,8 @@ def _as_before(path: Path, descriptor: int) -> None:
 
 def _text(path: Path) -> str | None:
     with _refusals(path):
+        if not os.path.lexists(path):
+            return None  # first: nobody need trust a place where there is nothing, such as root's in another's home
         _guard(path)
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)

@@ -52,10 +52,19 @@ def main(
     return int(code)
 
 
+class _Roomy(argparse.RawDescriptionHelpFormatter):
+    """Argparse measures a command's name without its indent, and breaks the line of the longest."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog)
+        self._action_max_length = max(len(command.__name__.rpartition(".")[2]) for command in COMMANDS) + 4
+
+
 def parser() -> Parser:
     """The whole command line."""
     everything = Parser(
         prog="holdstill",
+        formatter_class=_Roomy,
         description="Take images of volumes while they are in use, and put them back, proven equal.",
         epilog="Start with `holdstill init --repo /backup/repo`, then `holdstill backup --repo /backup/repo VOLUME`.",
     )

@@ -12,6 +12,7 @@ from holdstill_cli.commands import (
     images,
     init,
     map,  # noqa: A004  # the command's name
+    preferences,
     providers,
     recover,
     restore,
@@ -31,6 +32,7 @@ COMMANDS: Final[tuple[ModuleType, ...]] = (
     delete,
     map,
     volumes,
+    preferences,
     providers,
     target,
     recover,

@@ -35,9 +35,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "volumes", metavar="VOLUME", nargs="+", help="a device, a mount point, or a file that holds a file system"
     )
-    parser.add_argument(
-        "--mode", choices=[str(mode) for mode in Mode], default=str(Mode.AUTO), help="how to hold it still (auto)"
-    )
+    parser.add_argument("--mode", choices=[str(mode) for mode in Mode], help="how to hold it still")
     parser.add_argument(
         "--gap-size", metavar="SIZE", type=size, help="read along unused gaps up to this size; 0 takes every byte"
     )
@@ -45,7 +43,6 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--on-read-error",
         choices=[str(choice) for choice in OnReadError],
-        default=str(OnReadError.FAIL),
         help="what an unreadable range means: give up (fail), or zeros and a warning (zero)",
     )
 
@@ -93,10 +90,10 @@ def _not_done(undone: list[str], desk: Desk) -> HoldstillError | None:
 def _request(volume: str, desk: Desk) -> BackupRequest:
     return BackupRequest(
         volume=volume,
-        mode=Mode(desk.asked.mode),
+        mode=Mode(desk.asked.mode) if desk.asked.mode else None,
         gap_size=desk.asked.gap_size,
         dry_run=desk.asked.dry_run,
-        on_read_error=OnReadError(desk.asked.on_read_error),
+        on_read_error=OnReadError(desk.asked.on_read_error) if desk.asked.on_read_error else None,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 from holdstill import RestoreRequest
 from holdstill.errors import ExitCode
 from holdstill_cli.arguments import Commands, bytes_option, command, image_argument, repository_option, yes_option
@@ -26,7 +28,9 @@ def add(commands: Commands) -> None:
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--to", metavar="VOLUME", help="overwrite this volume")
     target.add_argument("--to-file", metavar="FILE", help="write this file, sparse")
-    parser.add_argument("--no-proof", action="store_true", help="do not read the target back and compare")
+    parser.add_argument(
+        "--proof", action=argparse.BooleanOptionalAction, help="read the target back and compare, or do not"
+    )
     parser.add_argument("--unmount", action="store_true", help="unmount the target first if it is mounted")
 
 
@@ -37,7 +41,7 @@ def run(desk: Desk) -> ExitCode:
         of_volume=desk.asked.volume,
         to_volume=desk.asked.to,
         to_file=desk.asked.to_file,
-        proof=not desk.asked.no_proof,
+        proof=desk.asked.proof,
         unmount=desk.asked.unmount,
     )
     with desk.job() as talk:
