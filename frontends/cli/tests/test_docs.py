@@ -31,7 +31,7 @@ def test_every_command_is_told_with_its_options(name):
     page = (REFERENCE / "command.md").read_text()
     sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
     section = sections[name.split()[0]]
-    usage = re.search(rf"^    holdstill {name}\b.*$", section, re.MULTILINE)[0]
+    usage = re.search(rf"^    holdstill {name}\b.*(\n {{5,}}.*)*", section, re.MULTILINE)[0]
 
     for action in COMMANDS[name]._actions:
         told = {option for option in action.option_strings if not option.startswith("--") or option in usage}

@@ -146,6 +146,28 @@ def test_a_backup_obeys_and_its_image_records(hold, options, repo, volume):
     assert hold("show", by_command["image"], "--json", repo=repo).result["preferences"]["mode"] == "offline"
 
 
+def test_every_option_of_the_command_line_is_above_the_file(hold, options, repo, volume):
+    """Each preference that drives a backup has its option, of the same name."""
+    given = {
+        "mode": "offline",
+        "gap-size": "4096",
+        "on-read-error": "zero",
+        "on-no-snapshot": "dynamic",
+        "static-method": "unmount",
+        "freeze-limit": "2.5",
+        "presnapshotcmd": "true 'a b'",
+        "postsnapshotcmd": "true",
+        "command-timeout": "30",
+    }
+    assert set(given) == {each.name for each in schema() if each.drives.startswith("BackupRequest.")}
+    options.write_text("presnapshotcmd = 'false'\nfreeze-limit = 7\ncommand-timeout = 9\n")
+
+    words = [word for name, value in given.items() for word in (f"--{name}", value)]
+    image = hold("backup", volume, *words, "--json", repo=repo).result["image"]
+
+    assert hold("show", image, "--json", repo=repo).result["preferences"] == given | {"proof": "true"}
+
+
 def test_what_is_unknown_is_noted_and_stops_nothing(hold, options, repo, volume):
     options.write_text("colour = 1\n")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from holdstill import BackupRequest, BackupResult, Mode, OnReadError
+from holdstill import BackupRequest, BackupResult, Mode, OnNoSnapshot, OnReadError, StaticMethod
 from holdstill.errors import Cancelled, ExitCode, HoldstillError
 from holdstill_cli.arguments import Commands, bytes_option, command, repository_option, size, yes_option
 from holdstill_cli.desk import Desk
@@ -35,7 +35,6 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "volumes", metavar="VOLUME", nargs="+", help="a device, a mount point, or a file that holds a file system"
     )
-    parser.add_argument("--mode", choices=[str(mode) for mode in Mode], help="how to hold it still")
     parser.add_argument(
         "--gap-size", metavar="SIZE", type=size, help="read along unused gaps up to this size; 0 takes every byte"
     )
@@ -45,6 +44,22 @@ def add(commands: Commands) -> None:
         choices=[str(choice) for choice in OnReadError],
         help="what an unreadable range means: give up (fail), or zeros and a warning (zero)",
     )
+    held = parser.add_argument_group("how it is held")
+    held.add_argument("--mode", choices=[str(mode) for mode in Mode], help="how to hold it still")
+    held.add_argument(
+        "--on-no-snapshot",
+        choices=[str(choice) for choice in OnNoSnapshot],
+        help="what mode auto does with a volume in use of which no snapshot can be made",
+    )
+    held.add_argument(
+        "--static-method",
+        choices=[str(method) for method in StaticMethod],
+        help="how a mounted volume is made static: read-only where it is, or unmounted",
+    )
+    held.add_argument("--freeze-limit", metavar="SECONDS", type=float, help="how long a freeze may last")
+    held.add_argument("--presnapshotcmd", metavar="COMMAND", help="run this before the volume is held")
+    held.add_argument("--postsnapshotcmd", metavar="COMMAND", help="run this as soon as its users may go on")
+    held.add_argument("--command-timeout", metavar="SECONDS", type=float, help="how long each of these two may take")
 
 
 def run(desk: Desk) -> ExitCode:
@@ -88,12 +103,20 @@ def _not_done(undone: list[str], desk: Desk) -> HoldstillError | None:
 
 
 def _request(volume: str, desk: Desk) -> BackupRequest:
+    """What was not given stays open: the preferences say it."""
+    asked = desk.asked
     return BackupRequest(
         volume=volume,
-        mode=Mode(desk.asked.mode) if desk.asked.mode else None,
-        gap_size=desk.asked.gap_size,
-        dry_run=desk.asked.dry_run,
-        on_read_error=OnReadError(desk.asked.on_read_error) if desk.asked.on_read_error else None,
+        mode=asked.mode and Mode(asked.mode),
+        gap_size=asked.gap_size,
+        dry_run=asked.dry_run,
+        on_read_error=asked.on_read_error and OnReadError(asked.on_read_error),
+        on_no_snapshot=asked.on_no_snapshot and OnNoSnapshot(asked.on_no_snapshot),
+        static_method=asked.static_method and StaticMethod(asked.static_method),
+        freeze_limit=asked.freeze_limit,
+        pre_command=asked.presnapshotcmd,
+        post_command=asked.postsnapshotcmd,
+        command_limit=asked.command_timeout,
     )
 
 
