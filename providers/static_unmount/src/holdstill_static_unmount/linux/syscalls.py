@@ -49,7 +49,7 @@ _FSCONFIG_CMD_RECONFIGURE: Final = 7
 
 
 def mount(source: str | None, path: str, filesystem: str | None, flags: int, data: str = "") -> None:
-    """Mount, bind, remount or change propagation: what mount(2) does, by ``flags``."""
+    """Mount, bind, remount or change propagation: the one call that does all of it, by ``flags``."""
     _check(
         _libc.mount(
             None if source is None else os.fsencode(source),
