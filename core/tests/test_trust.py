@@ -57,6 +57,9 @@ def test_a_folder_writable_by_others_is_refused(place, mode, above):
 def test_a_sticky_folder_is_trusted_higher_up_only(place):
     place.parents[1].chmod(0o1777)
     assert distrusted(place) is None
+    assert distrusted(place.parents[0]) is None
+    assert distrusted(place.parents[0] / "to-come.toml") is None
+    assert str(place.parents[1]) in distrusted(place.parents[1] / "to-come.toml")
 
     place.parents[1].chmod(0o755)
     place.parents[0].chmod(0o1777)

@@ -28,14 +28,12 @@ def distrusted(path: Path) -> str | None:
     root's. What does not exist ends the walk: it is no danger, and opening it says so better. Raises OSError.
     """
     walked = list(_walk(path))
-    folder = next((step for step in reversed(walked[:-1]) if step.is_folder), None)
-    for step in walked:
+    at_hand = next(at for at in reversed(range(len(walked))) if walked[at].is_folder)
+    for at, step in enumerate(walked):
         if step.owner != 0:
             return f"{step.path} belongs to user {step.owner}, not to root"
-        higher_up = step not in (folder, walked[-1])
-        if step.is_link or (higher_up and step.mode & stat.S_ISVTX):
-            continue
-        if step.mode & _OTHERS:
+        guarded = step.is_link or (at < at_hand and step.mode & stat.S_ISVTX)
+        if step.mode & _OTHERS and not guarded:
             return f"{step.path} is writable by others (mode {stat.S_IMODE(step.mode):o})"
     return None
 
