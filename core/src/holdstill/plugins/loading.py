@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import attrs
 
 from holdstill.plugins.catalogue import owner_of
 from holdstill.plugins.hookspecs import PROJECT
+from holdstill.trust import distrusted, is_root
 
 #: load only these (names of entry points, comma-separated; empty: none)
 ONLY: Final = "HOLDSTILL_PLUGINS"
@@ -58,6 +61,9 @@ def installed() -> tuple[list[Candidate], list[BrokenPlugin]]:
             broken.append(BrokenPlugin(origin, reason))
             continue
         try:
+            if foreign := _writable_by_others(point):
+                broken.append(BrokenPlugin(origin, f"root does not load it: {foreign}"))
+                continue
             found.append(Candidate(origin, point.load()))
         except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever foreign code does, the others load
             broken.append(BrokenPlugin(origin, f"cannot be imported: {type(error).__name__}: {error}"))
@@ -88,6 +94,26 @@ def _switched_off(name: str) -> str | None:
     if name in _names(os.environ.get(BLOCK, "")):
         return f"switched off by {BLOCK}"
     return None
+
+
+def _writable_by_others(point: importlib.metadata.EntryPoint) -> str | None:
+    """Why root should not run this plugin's code, found out without running any of it.
+
+    Where others can write to the engine itself, root runs their code already, and there is nothing to guard.
+    """
+    if not is_root() or distrusted(Path(__file__).parents[1]):
+        return None
+    return next(filter(None, map(distrusted, _code_of(point.module.partition(".")[0]))), None)
+
+
+def _code_of(package: str) -> Iterator[Path]:
+    """The folders and files of a top-level module or package; nothing if it cannot be found."""
+    spec = importlib.util.find_spec(package)
+    places = [] if spec is None else [*(spec.submodule_search_locations or ()), spec.origin or ""]
+    for place in map(Path, filter(None, places)):
+        if place.exists():
+            yield place
+            yield from place.rglob("*.py")
 
 
 def _names(listed: str) -> set[str]:

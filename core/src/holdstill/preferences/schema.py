@@ -163,7 +163,7 @@ def schema(platform: str = sys.platform) -> tuple[Preference, ...]:
             snapshot,
             Type.CHOICE,
             (StaticMethod.REMOUNT if platform.startswith("linux") else StaticMethod.UNMOUNT).value,
-            "How a mounted volume is made static: remounted read-only, or unmounted and mounted read-only.",
+            "How a mounted volume is made static: remounted read-only, or unmounted and held while it is read.",
             "BackupRequest.static_method",
             choices=tuple(StaticMethod),
         ),
