@@ -45,7 +45,7 @@ def test_siblings_are_pinned(projects):
     for project in projects.values():
         extras = project.get("optional-dependencies", {})
         for needed in [*project["dependencies"], *(item for extra in extras.values() for item in extra)]:
-            sibling = re.match(r"holdstill(-\w+)?(?!\[)\b", needed)
+            sibling = re.match(r"holdstill(-[\w-]+)?(?!\[)\b", needed)
             if sibling and not needed.startswith("holdstill["):
                 assert needed == f"{sibling.group()}=={project['version']}", project["name"]
 

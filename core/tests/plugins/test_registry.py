@@ -6,15 +6,18 @@ import pytest
 from holdstill.errors import AmbiguousProvider, NoProvider, PluginError, StructureFault, VolumeDenied
 from holdstill.model.blockmap import BlockMap, WholeVolume
 from holdstill.model.extents import Extents
-from holdstill.model.volume import FilesystemFacts
+from holdstill.model.volume import FilesystemFacts, Mode
+from holdstill.pipeline.stills import DynamicStill
 from holdstill.plugins.hookspecs import API, hookimpl
 from holdstill.plugins.registry import Plugins
 from holdstill.spi.holds import Undone, UndoState
 from holdstill.spi.provider import ProviderInfo
 from holdstill.spi.restore import RestoreTarget
+from holdstill.spi.still import HoldRequest
 from holdstill.spi.volume import Volume
 from holdstill_testing.fakes.memory_target import MemoryTarget
 from holdstill_testing.fakes.memory_volume import MemoryReader, MemoryVolume
+from holdstill_testing.fakes.recorded_holds import RecordedHolds
 
 READER = MemoryReader(MemoryVolume(bytes(64 << 10)))
 TOY = FilesystemFacts("toyfs", block_size=4096)
@@ -25,8 +28,10 @@ class Plugin:
 
     API = API
 
-    def __init__(self, name, *, schemes=(), filesystems=(), applies_here=True, **answers):
-        self.info = ProviderInfo(name, "", schemes=schemes, filesystems=filesystems, applies_here=applies_here)
+    def __init__(self, name, *, schemes=(), filesystems=(), modes=(), applies_here=True, **answers):
+        self.info = ProviderInfo(
+            name, "", schemes=schemes, filesystems=filesystems, modes=modes, applies_here=applies_here
+        )
         self.answers = answers
         self.asked = []
 
@@ -54,6 +59,14 @@ class Plugin:
     @hookimpl
     def enumerate_used_blocks(self, reader, facts):
         return self.answer("enumerate_used_blocks", reader, facts)
+
+    @hookimpl
+    def snapshot(self, volume, request):
+        return self.answer("snapshot", volume, request)
+
+    @hookimpl
+    def freeze(self, volume, request):
+        return self.answer("freeze", volume, request)
 
     @hookimpl
     def storage_target(self, url):
@@ -307,3 +320,54 @@ def test_the_remedy_for_an_installed_but_broken_helper(install, monkeypatch):
     assert reason.endswith(
         "holdstill-filesystems is installed, but its plugin cannot be used: switched off by HOLDSTILL_BLOCK"
     )
+
+
+# --- stills ---------------------------------------------------------------------------------------
+
+VOLUME = MemoryVolume(b"x" * 4096)
+
+
+def asked_for(mode):
+    return HoldRequest("run", RecordedHolds(), mode=mode)
+
+
+def refuse(*_):
+    raise NoProvider("not of this volume", subject="/fake/volume")
+
+
+def test_snapshot_asks_those_that_offer_the_mode_until_one_can():
+    still = DynamicStill(VOLUME)
+    first = Plugin("first", modes=("snapshot",), snapshot=refuse)
+    second = Plugin("second", modes=("snapshot", "static"), snapshot=lambda *_: still)
+    other = Plugin("another", modes=("static",))
+    away = Plugin("away", modes=("snapshot",), applies_here=False)
+    request = asked_for(Mode.SNAPSHOT)
+    assert Plugins.of(second, first, other, away).snapshot(VOLUME, request) is still
+    assert first.asked == second.asked == [("snapshot", VOLUME, request)]
+    assert other.asked == away.asked == []
+
+
+def test_snapshot_says_why_nobody_can():
+    with pytest.raises(NoProvider, match="not of this volume"):
+        Plugins.of(Plugin("one", modes=("snapshot",), snapshot=refuse)).snapshot(VOLUME, asked_for(Mode.SNAPSHOT))
+    with pytest.raises(NoProvider) as caught:
+        Plugins.of(Plugin("one")).snapshot(VOLUME, asked_for(Mode.STATIC))
+    assert str(caught.value) == "/fake/volume: no installed provider holds a volume by static"
+    assert caught.value.next_step == "install holdstill-static-unmount"
+
+
+def test_snapshot_and_freeze_must_answer_with_what_they_promise():
+    bad = Plugin("bad", modes=("snapshot", "freeze"), snapshot=1, freeze=None)
+    with pytest.raises(PluginError, match="snapshot returned int, not Still"):
+        Plugins.of(bad).snapshot(VOLUME, asked_for(Mode.SNAPSHOT))
+    with pytest.raises(PluginError, match="freeze returned NoneType, not Freeze"):
+        Plugins.of(bad).freeze(VOLUME, asked_for(Mode.FREEZE))
+
+
+def test_freeze_has_one_freezer():
+    with pytest.raises(NoProvider):
+        Plugins.of(Plugin("one")).freeze(VOLUME, asked_for(Mode.FREEZE))
+    with pytest.raises(AmbiguousProvider, match="both claim to freeze"):
+        Plugins.of(Plugin("one", modes=("freeze",)), Plugin("two", modes=("freeze",))).freeze(
+            VOLUME, asked_for(Mode.FREEZE)
+        )

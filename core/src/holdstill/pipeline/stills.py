@@ -4,11 +4,17 @@ while it is read.
 
 from __future__ import annotations
 
+import time
+from typing import Final
+
 from holdstill.model.volume import Consistency, Mode
 from holdstill.spi.lent import LentReader
 from holdstill.spi.reader import Reader
 from holdstill.spi.still import Exactness, Freeze, Still
 from holdstill.spi.volume import Volume
+
+#: while it is read, a freeze is asked so often whether it holds, seconds
+_ASK: Final = 0.25
 
 
 class OfflineStill(Still):
@@ -65,6 +71,7 @@ class FreezeStill(Still):
             freeze.thaw()
             raise
         self._thawed = False
+        self._ask_again = 0.0
         self.lost: str | None = None
         """Why it is known to be untrue."""
 
@@ -72,7 +79,7 @@ class FreezeStill(Still):
         """A view of the one reader of the still."""
         if self._reader is None:
             raise ValueError("the still was released")
-        return LentReader(self._reader, lambda: self.lost or ("the freeze is over" if self._thawed else None))
+        return LentReader(self._reader, self._now_and_then)
 
     def untrue(self) -> str | None:
         """Whether the freeze ended before everything was read. Sticky; the last word is had at the thaw."""
@@ -85,6 +92,15 @@ class FreezeStill(Still):
         self.untrue()
         self._thawed = True
         self._freeze.thaw()
+
+    def _now_and_then(self) -> str | None:
+        """Whether it is worth while to read on."""
+        if self._thawed:
+            return self.lost or "the freeze is over"
+        if time.monotonic() >= self._ask_again:
+            self._ask_again = time.monotonic() + _ASK
+            return self.untrue()
+        return self.lost
 
     def release(self) -> None:
         """Let the writers go on."""
