@@ -19,6 +19,7 @@ from holdstill.spi.holds import Hold, Undone, UndoState
 from holdstill.spi.still import Freeze, HoldRequest
 from holdstill.spi.volume import Volume
 from holdstill_static_unmount.linux import ground, kernel, watchdog
+from holdstill_static_unmount.linux.given_back import carefully
 from holdstill_static_unmount.linux.ground import Ground
 from holdstill_static_unmount.linux.kernel import FIFREEZE, FITHAW, Kernel
 
@@ -117,7 +118,7 @@ class DoggedFreeze(Freeze):
             self._over = True
             thawed = self._dismiss()
             if not (thawed or self._refused):  # refused: if it is frozen, then by somebody else
-                undone = undo(self._system, self._data)
+                undone = carefully(lambda: undo(self._system, self._data))
                 if undone.state not in (UndoState.REMOVED, UndoState.ABSENT):
                     raise LeftHeld(
                         undone.detail, subject=self._path, next_step="`holdstill recover`, or fsfreeze --unfreeze"

@@ -12,6 +12,14 @@ from holdstill.spi.holds import Hold, Undone, UndoState
 _PAUSES: Final = (0.1, 0.4, 1.0, 2.0)
 
 
+def carefully(undo: Callable[[], Undone]) -> Undone:
+    """What became of it; not to be able to ask is no answer."""
+    try:
+        return undo()
+    except OSError as error:
+        return Undone(UndoState.UNKNOWN, f"cannot tell what is left: {error}")
+
+
 class GivenBack:
     """Called, it undoes what was held and crosses it out; twice is harmless. Raises ``LeftHeld``, saying what is left.
 
@@ -31,12 +39,12 @@ class GivenBack:
         """Give it back."""
         if self._line is None:
             return
-        undone = self._undo()
+        undone = carefully(self._undo)
         for pause in _PAUSES:
             if undone.state in (UndoState.REMOVED, UndoState.ABSENT, UndoState.REFUSED):
                 break
             self._rest(pause)
-            undone = self._undo()
+            undone = carefully(self._undo)
         if undone.state not in (UndoState.REMOVED, UndoState.ABSENT):
             raise LeftHeld(
                 undone.detail,

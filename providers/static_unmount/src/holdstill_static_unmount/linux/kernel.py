@@ -40,7 +40,8 @@ class Kernel:
             namespace = _namespace(process)
             if namespace and namespace not in seen:
                 seen.add(namespace)
-                found[process] = table.read(process)
+                with contextlib.suppress(OSError):
+                    found[process] = table.read(process)
         return found
 
     def swaps(self) -> list[str]:

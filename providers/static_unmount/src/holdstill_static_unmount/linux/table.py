@@ -61,12 +61,9 @@ def parse(text: str) -> list[Row]:
 
 
 def read(process: str = "self") -> list[Row]:
-    """The table as this process sees it; empty if it cannot be read."""
-    try:
-        with Path(f"/proc/{process}/mountinfo").open("rb") as file:
-            return parse(file.read(_LIMIT).decode(errors="surrogateescape"))
-    except OSError:
-        return []
+    """The table as this process sees it. Raises ``OSError``: not to be told is not the same as that there is none."""
+    with Path(f"/proc/{process}/mountinfo").open("rb") as file:
+        return parse(file.read(_LIMIT).decode(errors="surrogateescape"))
 
 
 def write(rows: Iterable[Row]) -> str:

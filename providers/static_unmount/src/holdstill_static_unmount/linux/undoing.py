@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from holdstill.spi.holds import Undone, UndoState
 from holdstill_static_unmount.linux import frozen, remounted, unmounted
+from holdstill_static_unmount.linux.given_back import carefully
 from holdstill_static_unmount.linux.kernel import Kernel
 
 
@@ -12,4 +13,4 @@ def undo(kind: str, version: int, data: dict[str, str], kernel: Kernel | None = 
     by_kind = {remounted.KIND: remounted.undo, unmounted.KIND: unmounted.undo, frozen.KIND: frozen.undo}
     if version != 1 or kind not in by_kind:
         return Undone(UndoState.UNKNOWN, f"{kind} {version} was written by a newer release")
-    return by_kind[kind](kernel or Kernel(), data)
+    return carefully(lambda: by_kind[kind](kernel or Kernel(), data))
