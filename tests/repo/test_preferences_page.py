@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from holdstill.preferences.files import understood
 from holdstill.preferences.schema import Group, Type, schema, text
 
 
@@ -38,3 +39,14 @@ def test_every_other_default_is_told(root):
         for each in schema(platform):
             if each.default != linux[each.name]:
                 assert re.search(rf"`{each.name}` is `{each.default}`[^.]*\b{name}\b", page), (each.name, name)
+
+
+def test_the_example_is_understood(root):
+    page = (root / "docs/reference/preferences.md").read_text()
+    example = re.search(r"```toml\n(.*?)```", page, re.DOTALL)[1]
+
+    file = understood(root / "holdstill.toml", example)
+
+    assert file.unknown == ()
+    assert file.general
+    assert all(file.volumes.values())

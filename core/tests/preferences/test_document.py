@@ -85,6 +85,12 @@ def test_the_statements_of_any_document_are_its_text(text):
     assert "".join(each.text for each in statements(text)) == text
 
 
+@pytest.mark.parametrize("text", ["mode", 'a = 1\nb = """x\n\n', "[a\n"])
+def test_what_is_no_toml_has_no_statements(text):
+    with pytest.raises(ValueError, match="not TOML"):
+        list(statements(text))
+
+
 @pytest.mark.parametrize(
     ("path", "line"),
     [

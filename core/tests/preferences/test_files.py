@@ -178,6 +178,15 @@ def test_a_setting_goes_to_the_section_that_speaks_of_the_volume(options):
     assert path.read_text() == '[volume."dm:LVM-1"]\nmode = "static"\n[volume.other]\n'
 
 
+def test_of_several_sections_the_one_that_wins_is_changed(options):
+    path = options('[volume.a]\nmode = "auto"\n[volume."dm:LVM-1"]\nmode = "offline"\n')
+    names = Names("a", identity="dm:LVM-1")
+
+    put(path, "mode", "static", names)
+
+    assert path.read_text() == '[volume.a]\nmode = "auto"\n[volume."dm:LVM-1"]\nmode = "static"\n'
+
+
 def test_an_inline_table_is_left_to_a_person(options):
     path = options("\nvolume.a = {mode = 'auto'}\n")
 

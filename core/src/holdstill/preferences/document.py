@@ -45,7 +45,7 @@ class Statement:
 
 
 def statements(text: str) -> Iterator[Statement]:
-    """The statements of a text that is valid TOML; joined they are the text again."""
+    """The statements of a text; joined they are the text again. Raises ValueError for one that is not valid TOML."""
     table: Keys = ()
     lines = list(io.StringIO(text, newline="\n"))
     at = 0
@@ -53,6 +53,8 @@ def statements(text: str) -> Iterator[Statement]:
         length = 1
         while (parsed := parse(piece := "".join(lines[at : at + length]))) is None:
             length += 1
+            if at + length > len(lines):
+                raise ValueError(f"not TOML from line {at + 1} on")
         if piece.lstrip().startswith("["):
             table = keys_of(parsed)
             yield Statement(at + 1, piece, table)

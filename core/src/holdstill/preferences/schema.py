@@ -190,7 +190,7 @@ def schema(platform: str = sys.platform) -> tuple[Preference, ...]:
             snapshot,
             Type.COMMAND,
             "",
-            "Run as soon as the volume's users may go on, also if the one before failed; if it fails there is a warning.",
+            "Run as soon as the volume's users may go on, also if the one before failed; failing is a warning.",
             "BackupRequest.post_command",
         ),
         Preference(
