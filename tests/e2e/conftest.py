@@ -1,0 +1,41 @@
+"""A new repository for each test, and one folder of real files for all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from holdstill import Engine
+from holdstill_testing import volumes
+from holdstill_testing.torture import dice
+from holdstill_testing.workbench import Workbench
+
+
+@pytest.fixture(autouse=True)
+def _root_only(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("root") and os.geteuid() != 0:
+        pytest.skip("needs root")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Workbench:
+    """A new repository, and a state folder of its own."""
+    engine = Engine(state=str(tmp_path / "state"))
+    engine.init(str(tmp_path / "repository"))
+    return Workbench(engine, tmp_path / "repository", tmp_path / "state")
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Some aged files."""
+    folder = tmp_path_factory.mktemp("files")
+    volumes.ageing(folder, dice("files"), files=120)
+    return folder
+
+
+@pytest.fixture
+def volume(tmp_path: Path, files: Path) -> Path:
+    """An ext4 of 64 MiB in a file, with the files in it."""
+    return volumes.ext4(tmp_path / "volume", 64 << 20, content=files)
