@@ -70,9 +70,9 @@ class Lanes:
     def _send_pack(self, builder: PackBuilder) -> PackBuilder:
         key = layout.pack_key(self._number, secrets.token_hex(16))
         rows = builder.rows()
+        self._uploads.put(key, builder.seal(self._digests, key), lambda: self._acknowledge([(key, rows)]))
         self._packed(key, rows)
         self.stored_size += packs.size_of(rows)
-        self._uploads.put(key, builder.seal(self._digests, key), lambda: self._acknowledge([(key, rows)]))
         return PackBuilder()
 
     def _acknowledge(self, named: list[Named]) -> None:
