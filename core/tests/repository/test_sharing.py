@@ -193,3 +193,23 @@ def test_a_twin_that_took_the_same_name_fences_the_writer(repository, target, ke
         with pytest.raises(Fenced):
             session.commit(image)
     assert target.objects[session.commit_key] == b"the twin's"
+
+
+def test_many_threads_learn_the_rows_once(repository, target, keeper):
+    data = keeper.data(30)
+    image = keeper.backup(repository, data)
+    faulty = FaultyTarget(target)
+    reader = open_repository(faulty).blobs()
+    chunk = keeper.data(1)[:CHUNK]
+    barrier = threading.Barrier(4)
+
+    def plan(_):
+        barrier.wait()
+        return reader.plan(layout.BlobKind.CHUNK, [repository.ids.chunk(chunk)])
+
+    with ThreadPoolExecutor(4) as pool:
+        reads = list(pool.map(plan, range(4)))
+    assert all(read == reads[0] for read in reads)
+    assert faulty.calls["list"] == 1
+    assert not any(key.startswith(("ledger/", "images/")) for _, key in faulty.log)
+    assert image.chunks.count == 31
