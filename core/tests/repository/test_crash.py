@@ -158,3 +158,13 @@ def test_a_session_that_failed_cannot_commit(begun, keeper):
             with pytest.raises(TargetError):
                 session.commit(first)
     assert open_repository(inner).images() == [first]
+
+
+def test_the_rows_of_many_orphans_go_to_segments_of_bounded_size(begun, keeper, monkeypatch):
+    objects, _, _ = begun
+    monkeypatch.setattr("holdstill.repository.lanes._SEGMENT_ROWS", 10 * 58)
+    left = on({key: whole for key, whole in objects.items() if not key.startswith("index/")})
+    image = keeper.backup(left, keeper.data(60, seed=7))
+    assert len(image.segments) > 3
+    assert all(len(left.target.objects[key]) < 52 + 30 * 58 for key in image.segments)
+    assert keeper.verify(left).hurt_images == ()
