@@ -160,6 +160,20 @@ def test_processes_that_have_it_open(noisy, attach, undo) -> None:
         holder.kill()
 
 
+def test_a_program_in_passing_holds_nothing(noisy, attach, undo) -> None:
+    """`losetup --find` opens what it finds; here one has it open at the first look and not at the second."""
+    device = attach(noisy(MIB))
+    with subprocess.Popen(("sh", "-c", f"exec 7<>{device}; echo open; read gone"), stdin=-1, stdout=-1) as passing:
+        undo.callback(passing.kill)
+        passing.stdout.readline()
+        looks = []
+        undo.enter_context(pytest.MonkeyPatch.context()).setattr(
+            processes.time, "sleep", lambda _: looks or (looks.append(1), passing.kill(), passing.wait())
+        )
+        identify(device).open_reader(exclusive=True).close()
+        assert looks
+
+
 def test_what_lives_where(ext4, mount, tmp_path: Path) -> None:
     image, device = ext4()
     point = mount(device, "m")
