@@ -14,7 +14,7 @@ class Hold(abc.ABC):
 
     @abc.abstractmethod
     def update(self, **narrower: str) -> None:
-        """Add what is known only now (a UUID, a device number). It narrows an undo; an undo never needs it."""
+        """Add what is known only now (a UUID, a device number). It narrows an undo; no undo needs it."""
 
     @abc.abstractmethod
     def drop(self) -> None:
