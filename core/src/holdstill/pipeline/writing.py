@@ -52,7 +52,7 @@ class ImageWriter:
         for start, ids in self._batches():
             self._write_batch(start, ids, head, size, meter)
         self.writer.flush()
-        self._write_batch(0, self._first_ids(head), 0, head, meter)
+        self._write_head(head)
         self.writer.flush()
 
     def _batches(self) -> Iterator[tuple[int, bytes]]:
@@ -76,6 +76,29 @@ class ImageWriter:
         if held:
             yield first, bytes(held)
 
+    def _write_head(self, head: int) -> None:
+        """Block by block, from the last to the first: what makes a volume mountable (a superblock, a label) stands
+        before what it describes, so that whoever finds it finds the rest. The head was blanked: zeros are there.
+        """
+        content = memoryview(self._head_of_image(head))
+        for at, length in reversed(list(_filled(content).difference(self.preserved))):
+            for start in reversed(range(at, at + length, _BLOCK)):
+                if start == 0:
+                    self.writer.flush()
+                block = content[start : min(start + _BLOCK, at + length)]
+                self.writer.write(start, block)
+                self.written_size += len(block)
+
+    def _head_of_image(self, head: int) -> bytearray:
+        content = bytearray(head)
+        places = self._places(0, self._first_ids(head))
+        for read in self.blobs.plan(BlobKind.CHUNK, list(places)):
+            for identity, chunk in self.blobs.fetch(read):
+                for index in places[identity]:
+                    start = index * self.image.chunk_size
+                    content[start : start + len(chunk)] = chunk[: head - start]
+        return content
+
     def _first_ids(self, head: int) -> bytes:
         wanted = -(-head // self.image.chunk_size)
         found = b""
@@ -85,11 +108,17 @@ class ImageWriter:
                 break
         return found[: wanted * ID]
 
-    def _write_batch(self, first: int, ids: bytes, start: int, end: int, meter: Meter) -> None:
-        """Write the chunks whose ids are given, clipped to ``[start, end)`` of the volume."""
+    @staticmethod
+    def _places(first: int, ids: bytes) -> dict[bytes, list[int]]:
+        """Where in the volume, in chunks, each id stands."""
         places: dict[bytes, list[int]] = defaultdict(list)
         for at in range(len(ids) // ID):
             places[ids[at * ID : (at + 1) * ID]].append(first + at)
+        return places
+
+    def _write_batch(self, first: int, ids: bytes, start: int, end: int, meter: Meter) -> None:
+        """Write the chunks whose ids are given, clipped to ``[start, end)`` of the volume."""
+        places = self._places(first, ids)
         for index in places.pop(ZERO_ID, []):
             self._zero_chunks(index, 1)
 
