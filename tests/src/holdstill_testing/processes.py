@@ -21,7 +21,7 @@ from typing import Any, Final
 import attrs
 
 #: the calls after which a process may be killed: what makes bytes, names and absences durable or visible
-CALLS: Final = ("fsync", "link", "rename", "unlink", "mkdir", "writev", "write", "pwrite", "ftruncate", "truncate")
+CALLS: Final = ("fsync", "link", "rename", "unlink", "mkdir", "writev", "write", "pwrite", "pwritev", "ftruncate")
 
 #: a server process forks the children: it has loaded the engine once, and has no threads that a fork would lose
 _CONTEXT: Final = multiprocessing.get_context("forkserver")
