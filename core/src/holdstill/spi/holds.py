@@ -28,9 +28,9 @@ class Holds(abc.ABC):
     def hold(self, kind: str, data: Mapping[str, str], *, by_hand: str, version: int = 1) -> Hold:
         """Write down, durably, what is about to be acquired.
 
-        ``kind`` names what undoes it (the ``undo`` hook of the same plugin); ``data`` is enough, alone, to find the thing
-        again and to be sure that it is ours: our name, our tag, the identity of what it hangs on. ``by_hand`` is what
-        an administrator would type, for when the plugin is gone.
+        ``kind`` names what undoes it (the ``undo`` hook of the same plugin); ``data`` is enough, alone, to find the
+        thing again and to be sure that it is ours: our name, our tag, the identity of what it hangs on. ``by_hand`` is
+        what an administrator would type, for when the plugin is gone.
         """
 
 
