@@ -23,7 +23,6 @@ from holdstill.pipeline.dynamic import Settled, settle
 from holdstill.pipeline.finding import find
 from holdstill.pipeline.hold import hold
 from holdstill.pipeline.numbers import journalled, void_own_past
-from holdstill.pipeline.progress import Meter
 from holdstill.pipeline.sheet import Sheet
 from holdstill.pipeline.survey import Surveyed, survey
 from holdstill.plugins.registry import Plugins
@@ -32,6 +31,7 @@ from holdstill.repository.pages import TreeBuilder
 from holdstill.repository.repository import Repository
 from holdstill.repository.session import WriterSession
 from holdstill.spi.conversation import Conversation
+from holdstill.spi.meter import Meter
 from holdstill.spi.reader import Reader
 from holdstill.spi.still import Still
 
@@ -108,7 +108,7 @@ class Backup:
                 return self._commit(work, copier, settled)
 
     def _copied(self, work: _Work, copier: Copier) -> Settled:
-        meter = Meter(self.talk, "read", work.facts.path, work.surveyed.used_size)
+        meter = Meter(self.talk.tell, "read", work.facts.path, work.surveyed.used_size)
         copier.copy(work.surveyed.windows(), meter)
         meter.tell(copier.session.stored_size)
         if work.still.mode is not Mode.DYNAMIC:

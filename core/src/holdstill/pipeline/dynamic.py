@@ -13,10 +13,10 @@ from holdstill.errors import ReadFault
 from holdstill.model.extents import Extents
 from holdstill.model.windows import align, difference, regroup, union
 from holdstill.pipeline.copying import Copier
-from holdstill.pipeline.progress import Meter
 from holdstill.pipeline.spool import MapSpool
 from holdstill.pipeline.survey import Surveyed
 from holdstill.repository.layout import ID_SIZE
+from holdstill.spi.meter import Meter
 
 #: how often the map is read again before the whole volume is taken
 ROUNDS: Final = 3

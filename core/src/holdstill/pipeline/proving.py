@@ -12,13 +12,13 @@ from holdstill.model.extents import Extents, union_of
 from holdstill.model.image import Image
 from holdstill.pipeline.buffers import BufferPool
 from holdstill.pipeline.copying import WIDTH
-from holdstill.pipeline.progress import Meter
 from holdstill.pipeline.workers import in_order
 from holdstill.repository.blobs import BlobReader
 from holdstill.repository.digests import Ids, all_zero
 from holdstill.repository.layout import ID_SIZE as ID
 from holdstill.repository.layout import ZERO_ID, BlobKind
 from holdstill.spi.conversation import Conversation
+from holdstill.spi.meter import Meter
 from holdstill.spi.reader import Reader
 
 #: zero runs are asked for holes in pieces of this many bytes
