@@ -11,12 +11,12 @@ import numpy as np
 
 from holdstill.model.extents import Extents
 from holdstill.model.image import Image
-from holdstill.pipeline.progress import Meter
 from holdstill.pipeline.workers import in_order
 from holdstill.repository.blobs import BlobReader, PackRead
 from holdstill.repository.layout import ID_SIZE as ID
 from holdstill.repository.layout import ZERO_ID, BlobKind
 from holdstill.spi.conversation import Conversation
+from holdstill.spi.meter import Meter
 from holdstill.spi.writer import Writer
 
 #: where every file system, partition table and volume manager keeps what makes it mountable or recognisable
