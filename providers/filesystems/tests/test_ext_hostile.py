@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import subprocess
 import sys
@@ -212,9 +213,39 @@ def test_hostile_descriptors_without_checksums(hurt, field, other, said):
 
 def test_metadata_on_top_of_the_descriptors(hurt):
     """With flex_bg a bitmap may lie in any group, but not there."""
-    path = hurt("ext4-bigalloc-no-checksums", (1024 + 0x64, b"\0\0\0\0"), (2048 + 4, struct.pack("<I", 3)))
+    second = 2048 + 64
+    path = hurt("ext4-no-checksums", (second + 4, struct.pack("<I", 2)))
 
-    assert isinstance(answer(path), str)
+    assert "overlap the superblock, its copies or the descriptors" in answer(path)
+
+
+def test_a_bitmap_with_the_right_number_of_wrong_bits(hurt, of_kind):
+    image = of_kind("ext4-1k")
+    place = first_bitmap(image) * 1024
+    with FileReader(image.path) as reader:
+        bits = bytearray(reader.read(place, 1024))
+    used = max(at for at, byte in enumerate(bits) if byte == 255)
+    free = max(at for at, byte in enumerate(bits) if byte == 0)
+    bits[used], bits[free] = 0, 255
+
+    assert answer(hurt("ext4-1k", (place, bytes(bits)))) == "the block bitmap of group 0 does not fit its checksum"
+
+
+def test_the_inode_of_the_journal_under_its_checksum(hurt, e2fs, of_kind):
+    """Where it lies is asked of debugfs; 160 bytes of it hold something."""
+    told = e2fs("debugfs", "-R", "imap <8>", of_kind("ext4-1k").path)
+    block, within = re.search(r"located at block (\d+), offset (0x[0-9a-f]+)", told).groups()
+    start = int(block) * 1024 + int(within, 16)
+    with FileReader(of_kind("ext4-1k").path) as reader:
+        inode = reader.read(start, 160)
+    for at in range(160):
+        assert isinstance(answer(hurt("ext4-1k", (start + at, bytes([inode[at] ^ 4])))), str), f"byte {at}"
+
+
+def first_bitmap(image) -> int:
+    with FileReader(image.path) as reader:
+        sb = superblock.Superblock.read(reader)
+        return int(read_groups(sb, Blocks(reader, sb.block_size, sb.blocks)).bitmap[0])
 
 
 def test_a_bitmap_that_calls_metadata_free(hurt, of_kind):
@@ -332,7 +363,7 @@ def test_flipped_bits_in_the_log(unreplayed):
 
 def test_a_logged_bitmap_that_does_not_fit_its_tag(new_ext, e2fs, tmp_path):
     image = new_ext("-t ext4 -b 1024", 16 << 20, 0)
-    place = int(e2fs("debugfs", "-R", "stats", image.path).split("block bitmap at ")[1].split(",")[0])
+    place = first_bitmap(image)
     with image.path.open("rb") as file:
         file.seek(place * 1024)
         (tmp_path / "bitmap").write_bytes(file.read(1024))
