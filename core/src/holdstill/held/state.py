@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -37,12 +39,21 @@ class StateFolder:
 
     def _made(self, name: str) -> Path:
         folder = self.path / name
-        try:
+        with kept_in(self.path, "the state folder cannot be made"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise HoldstillError(
-                f"the state folder cannot be made: {error.strerror}",
-                subject=str(self.path),
-                next_step="set HOLDSTILL_STATE to a folder that you may write to",
-            ) from error
         return folder
+
+
+@contextmanager
+def kept_in(folder: Path, failing: str) -> Iterator[None]:
+    """Around writes below the state folder: ``HoldstillError``, saying what is ``failing``, for a full or broken
+    disk.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise HoldstillError(
+            f"{failing}: {error.strerror}",
+            subject=str(folder),
+            next_step="make room there, or set HOLDSTILL_STATE to a folder that has some and that you may write to",
+        ) from error

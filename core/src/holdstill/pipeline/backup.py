@@ -91,6 +91,7 @@ class Backup:
             self.repository.begin(platform.node()) as session,
             journalled(journal, self.repository, session),
             Sheet(self.state.scratch, -(-work.reader.size // chunk_size)) as sheet,
+            ExitStack() as maps,
         ):
             copier = Copier(
                 still=work.still,
@@ -104,16 +105,22 @@ class Backup:
                 on_read_error=self.request.on_read_error,
                 read_along=READ_ALONG if self.request.gap_size is None else self.request.gap_size,
             )
-            with self._copied(work, copier) as settled:
-                return self._commit(work, copier, settled)
+            return self._commit(work, copier, self._copied(work, copier, maps))
 
-    def _copied(self, work: _Work, copier: Copier) -> Settled:
+    def _copied(self, work: _Work, copier: Copier, maps: ExitStack) -> Settled:
         meter = Meter(self.talk.tell, "read", work.facts.path, work.surveyed.used_size)
         copier.copy(work.surveyed.windows(), meter)
         meter.tell(copier.session.stored_size)
         if work.still.mode is not Mode.DYNAMIC:
             return Settled(work.surveyed)
-        return settle(copier, work.surveyed, lambda: self._survey(work.reader, work.facts), self.state.scratch, meter)
+        return settle(
+            copier,
+            work.surveyed,
+            lambda: self._survey(work.reader, work.facts),
+            self.state.scratch,
+            meter,
+            maps,
+        )
 
     def _commit(self, work: _Work, copier: Copier, settled: Settled) -> Image:
         self._stage("commit", work.facts.path)
