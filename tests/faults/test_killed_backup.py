@@ -60,7 +60,7 @@ def test_killed_at_enumerated_points(scene, stored, tmp_path, record_property, c
         place = tmp_path / str(at)
         killed = scene.copied(place)
         ended = run_until(Point(at, points.calls), *job(killed))
-        assert ended.killed
+        assert ended.killed or ended.calls < at, "a backup does not always have the same number of steps"
         found.add(assert_nothing_is_lost(killed, place, stored))
     assert 1 in found
     assert 2 in found or not full(), "the last points lie behind the commit"

@@ -53,7 +53,7 @@ def test_killed_at_enumerated_points(scene, fresh_target, record_property):
         with fresh_target(at) as target:
             before = digest(target) if Path(target).exists() else None
             ended = run_until(Point(at), restore, scene.bench.url, scene.image, target, str(scene.bench.state))
-            assert ended.killed
+            assert ended.killed or ended.calls < at, "a restore does not always have the same number of steps"
             whole += assert_none_or_whole(scene, target, before)
             assert_can_be_done_again(scene, target)
     assert whole, "the last points lie behind the head"

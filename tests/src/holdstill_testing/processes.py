@@ -11,6 +11,8 @@ import functools
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -145,3 +147,44 @@ def restore(repository: str, image: str, target: str, state: str) -> None:
     there = Path(target).exists()
     request = RestoreRequest(image, to_volume=target if there else None, to_file=None if there else target)
     Engine(state=state).restore(repository, request, Agreeing())
+
+
+def verify(repository: str, state: str) -> None:
+    """Read every byte of the repository; AssertionError if anything is wrong with it."""
+    from holdstill.engine import Engine
+    from holdstill.model.requests import VerifyRequest
+    from holdstill.spi.conversation import Conversation
+
+    assert not Engine(state=state).verify(repository, VerifyRequest(read_data=True), Conversation()).findings
+
+
+def survey(volume: str, state: str) -> None:
+    """Read the whole block map, window by window."""
+    from holdstill.engine import Engine
+
+    with Engine(state=state).map(volume) as surveyed:
+        for _ in surveyed.windows():
+            pass
+
+
+# --- memory -------------------------------------------------------------------------------------
+
+#: proc(5): VmHWM is the peak resident set; getrusage(2): ru_maxrss is in KiB on Linux
+_PEAK: Final = """
+import re, resource, sys
+from holdstill_testing import processes
+getattr(processes, sys.argv[1])(*sys.argv[2:])
+own = int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1])
+print(own + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+def peak_of(job: Callable[..., object], *arguments: str) -> int:
+    """The most memory, in bytes, that ``job`` (one of this module) takes in a fresh interpreter, which counts too.
+
+    The largest process that it started and waited for is added; the engine starts one at a time.
+    """
+    command = (sys.executable, "-W", "ignore::ResourceWarning", "-c", _PEAK, job.__name__, *arguments)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout) << 10
