@@ -3,7 +3,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DISTS := core providers/platforms providers/filesystems providers/static_unmount storage frontends/cli tests
-DEBS := e2fsprogs util-linux
 
 .PHONY: help setup demo test lint bench torture clean
 
@@ -30,9 +29,11 @@ lint: setup
 	@for d in $(DISTS); do $(BIN)/mypy --strict $$d/src || exit 1; done
 
 test: lint
+	@tests/tools.sh
 	$(BIN)/python -m pytest
 
 torture: setup
+	@tests/tools.sh
 	HOLDSTILL_TORTURE=full $(BIN)/python tests/torture.py
 
 bench: setup

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,7 +40,7 @@ def test_regions_hold_exactly_the_used_bytes_that_are_no_holes(used, holes, cuts
     size = 46_123
     whole, away = Extents.of(*used).clip(0, size), Extents.of(*holes).clip(0, size)
     borders = [0, *sorted(cuts), size]
-    windows = [whole.clip(a, b) for a, b in zip(borders, borders[1:], strict=False)]
+    windows = [whole.clip(a, b) for a, b in itertools.pairwise(borders)]
 
     found = list(regions([w for w in windows if w], Blank(size, holes), CHUNK, WIDTH))
 
@@ -48,7 +50,7 @@ def test_regions_hold_exactly_the_used_bytes_that_are_no_holes(used, holes, cuts
         assert region.end == size or region.end % CHUNK == 0
         assert region.start // WIDTH == (region.end - 1) // WIDTH
         assert Extents.of((region.start, region.end - region.start)).covers(region.used)
-    assert all(a.end <= b.start for a, b in zip(found, found[1:], strict=False))
+    assert all(a.end <= b.start for a, b in itertools.pairwise(found))
 
 
 @given(used=runs, unit=st.sampled_from([1, 512]), start=st.sampled_from([0, 8192]))

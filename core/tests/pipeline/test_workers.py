@@ -30,7 +30,8 @@ def test_no_more_items_are_taken_than_may_be_under_way(workers, item_size, most)
             taken += 1
             yield item
 
-    for given, _ in enumerate(in_order(lambda item: item, items(), Conversation(), workers=workers, item_size=item_size)):
+    results = in_order(lambda item: item, items(), Conversation(), workers=workers, item_size=item_size)
+    for given, _ in enumerate(results):
         assert taken - given <= most
 
 

@@ -83,8 +83,8 @@ def mount(undo: contextlib.ExitStack, tmp_path: Path) -> Callable[..., str]:
     def mount(source: str, place: str, *options: str) -> str:
         point = tmp_path / place
         point.mkdir(parents=True, exist_ok=True)
-        run("mount", *options, source, str(point))
         undo.callback(subprocess.run, ("umount", str(point)), capture_output=True)
+        run("mount", *options, source, str(point))
         return str(point)
 
     return mount

@@ -31,11 +31,13 @@ def test_a_file_is_used_through_its_loop_device(ext4, mount) -> None:
     ]
 
 
-def test_a_renamed_file_is_still_used(ext4) -> None:
+def test_a_file_is_known_by_another_name(ext4) -> None:
     image, device = ext4()
-    moved = image.rename(image.with_name("moved"))
+    other = image.with_name("other")
+    other.hardlink_to(image)
+    image.unlink()
 
-    assert identify(str(moved)).facts.holders == (Path(device).name,)
+    assert identify(str(other)).facts.holders == (Path(device).name,)
 
 
 def test_a_loop_device_on_a_device(ext4, attach, mount) -> None:
@@ -158,6 +160,20 @@ def test_processes_that_have_it_open(noisy, attach, undo) -> None:
         with pytest.raises(VolumeBusy, match=rf"sleep \(process {holder.pid}, for writing\)"):
             identify(device).open_reader(exclusive=True)
         holder.kill()
+
+
+def test_a_program_in_passing_holds_nothing(noisy, attach, undo) -> None:
+    """`losetup --find` opens what it finds; here one has it open at the first look and not at the second."""
+    device = attach(noisy(MIB))
+    with subprocess.Popen(("sh", "-c", f"exec 7<>{device}; echo open; read gone"), stdin=-1, stdout=-1) as passing:
+        undo.callback(passing.kill)
+        passing.stdout.readline()
+        looks = []
+        undo.enter_context(pytest.MonkeyPatch.context()).setattr(
+            processes.time, "sleep", lambda _: looks or (looks.append(1), passing.kill(), passing.wait())
+        )
+        identify(device).open_reader(exclusive=True).close()
+        assert looks
 
 
 def test_what_lives_where(ext4, mount, tmp_path: Path) -> None:

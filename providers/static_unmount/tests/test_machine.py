@@ -43,6 +43,7 @@ class Fault:
     at: int
     kind: str  # fails, fails-afterwards, lies, killed-before, killed-after
     number: int = errno.EIO
+    stays: bool = False  # so does every later call
 
 
 class Faulty(Kernel):
@@ -66,7 +67,8 @@ class Faulty(Kernel):
         if self.dead:
             raise Killed
         self.calls += 1
-        fault = self.faults.get(self.calls)
+        lasting = next((each for each in self.faults.values() if each.stays and each.at <= self.calls), None)
+        fault = self.faults.get(self.calls, lasting)
         if fault is None:
             return real(*given, **named)
         if fault.kind == "lies":
@@ -353,7 +355,10 @@ def run(*command):
 
 KINDS = ("fails", "fails-afterwards", "lies", "killed-before", "killed-after")
 FAULTS = st.lists(
-    st.builds(Fault, st.integers(1, 14), st.sampled_from(KINDS), st.sampled_from([errno.EIO, errno.EBUSY])), max_size=3
+    st.builds(
+        Fault, st.integers(1, 14), st.sampled_from(KINDS), st.sampled_from([errno.EIO, errno.EBUSY]), st.booleans()
+    ),
+    max_size=3,
 )
 EXTRAS = st.lists(
     st.tuples(

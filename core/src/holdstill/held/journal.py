@@ -7,6 +7,7 @@ never been written.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -18,7 +19,7 @@ from typing import Any, Final, Self
 
 import attrs
 
-from holdstill.errors import HoldstillError
+from holdstill.held.state import kept_in
 from holdstill.spi.holds import Hold, Holds
 
 _SUFFIX: Final = ".run"
@@ -54,10 +55,11 @@ class Journal(Holds):
         """A new, empty journal in ``folder``, locked."""
         path = folder / f"{secrets.token_hex(8)}{_SUFFIX}"
         unlocked = path.with_suffix(".new")
-        descriptor = os.open(unlocked, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        unlocked.rename(path)  # only now can ``orphans`` see it: never unlocked
-        _sync_folder(folder)
+        with kept_in(folder, "no journal can be begun"):
+            descriptor = os.open(unlocked, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            unlocked.rename(path)  # only now can ``orphans`` see it: never unlocked
+            _sync_folder(folder)
         return cls(path, descriptor)
 
     @classmethod
@@ -116,14 +118,10 @@ class Journal(Holds):
     def _append(self, record: dict[str, object]) -> None:
         text = json.dumps(record, sort_keys=True, ensure_ascii=True).encode()
         line = b"%08x %s\n" % (zlib.crc32(text), text)
-        written = os.write(self._descriptor, line)
-        if written != len(line):
-            raise HoldstillError(
-                "the journal could not be written; nothing more is acquired",
-                subject=str(self._path),
-                next_step="free some space where the state folder is",
-            )
-        os.fsync(self._descriptor)
+        with kept_in(self._path, "the journal cannot be written; nothing more is acquired"):
+            if os.write(self._descriptor, line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._descriptor)
 
 
 @attrs.frozen

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -39,7 +39,7 @@ class StateFolder:
         """Where nameless scratch files are put; made if it is not there."""
         return self._made("scratch")
 
-    @contextlib.contextmanager
+    @contextmanager
     def reserved(self, identity: str, subject: str) -> Iterator[None]:
         """Inside, no other run of this host holds the same volume still. Raises ``VolumeBusy`` if one does."""
         name = hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:32]
@@ -57,12 +57,21 @@ class StateFolder:
 
     def _made(self, name: str) -> Path:
         folder = self.path / name
-        try:
+        with kept_in(self.path, "the state folder cannot be made"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise HoldstillError(
-                f"the state folder cannot be made: {error.strerror}",
-                subject=str(self.path),
-                next_step="set HOLDSTILL_STATE to a folder that you may write to",
-            ) from error
         return folder
+
+
+@contextmanager
+def kept_in(folder: Path, failing: str) -> Iterator[None]:
+    """Around writes below the state folder: ``HoldstillError``, saying what is ``failing``, for a full or broken
+    disk.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise HoldstillError(
+            f"{failing}: {error.strerror}",
+            subject=str(folder),
+            next_step="make room there, or set HOLDSTILL_STATE to a folder that has some and that you may write to",
+        ) from error

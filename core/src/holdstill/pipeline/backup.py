@@ -27,7 +27,6 @@ from holdstill.pipeline.dynamic import Settled, settle
 from holdstill.pipeline.finding import find
 from holdstill.pipeline.hold import Holder
 from holdstill.pipeline.numbers import journalled, void_own_past
-from holdstill.pipeline.progress import Meter
 from holdstill.pipeline.recover import heal
 from holdstill.pipeline.sheet import Sheet
 from holdstill.pipeline.survey import Surveyed, survey
@@ -37,6 +36,7 @@ from holdstill.repository.pages import TreeBuilder
 from holdstill.repository.repository import Repository
 from holdstill.repository.session import WriterSession
 from holdstill.spi.conversation import Conversation
+from holdstill.spi.meter import Meter
 from holdstill.spi.reader import Reader
 from holdstill.spi.still import Still
 from holdstill.spi.volume import Volume
@@ -136,6 +136,7 @@ class Backup:
             self.repository.begin(platform.node()) as session,
             journalled(work.journal, self.repository, session),
             Sheet(self.state.scratch, -(-work.reader.size // chunk_size)) as sheet,
+            ExitStack() as maps,
         ):
             copier = Copier(
                 still=work.still,
@@ -149,17 +150,23 @@ class Backup:
                 on_read_error=self.request.on_read_error,
                 read_along=self.request.gap_size,
             )
-            with self._copied(work, copier) as settled:
-                return self._commit(work, copier, settled)
+            return self._commit(work, copier, self._copied(work, copier, maps))
 
-    def _copied(self, work: _Work, copier: Copier) -> Settled:
-        meter = Meter(self.talk, "read", work.facts.path, work.surveyed.used_size)
+    def _copied(self, work: _Work, copier: Copier, maps: ExitStack) -> Settled:
+        meter = Meter(self.talk.tell, "read", work.facts.path, work.surveyed.used_size)
         copier.copy(work.surveyed.windows(), meter)
         meter.tell(copier.session.stored_size)
         if work.still.mode is not Mode.DYNAMIC:
             work.still.all_was_read()
             return Settled(work.surveyed)
-        return settle(copier, work.surveyed, lambda: self._survey(work.reader, work.facts), self.state.scratch, meter)
+        return settle(
+            copier,
+            work.surveyed,
+            lambda: self._survey(work.reader, work.facts),
+            self.state.scratch,
+            meter,
+            maps,
+        )
 
     def _commit(self, work: _Work, copier: Copier, settled: Settled) -> Image:
         self._stage("commit", work.facts.path)

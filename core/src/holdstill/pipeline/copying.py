@@ -15,7 +15,6 @@ from holdstill.errors import ReadFault, VolumeChanged
 from holdstill.model.extents import Extents
 from holdstill.model.requests import OnReadError
 from holdstill.pipeline.buffers import BufferPool
-from holdstill.pipeline.progress import Meter
 from holdstill.pipeline.regions import Region, clear_outside, regions
 from holdstill.pipeline.sheet import Sheet
 from holdstill.pipeline.workers import in_order
@@ -24,6 +23,7 @@ from holdstill.repository.layout import ZERO_ID, BlobKind
 from holdstill.repository.rows import Encoded
 from holdstill.repository.session import WriterSession
 from holdstill.spi.conversation import Conversation
+from holdstill.spi.meter import Meter
 from holdstill.spi.reader import Reader
 from holdstill.spi.still import Still
 

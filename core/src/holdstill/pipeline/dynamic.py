@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 import attrs
 import numpy as np
@@ -13,10 +14,10 @@ from holdstill.errors import ReadFault
 from holdstill.model.extents import Extents
 from holdstill.model.windows import align, difference, regroup, union
 from holdstill.pipeline.copying import Copier
-from holdstill.pipeline.progress import Meter
 from holdstill.pipeline.spool import MapSpool
 from holdstill.pipeline.survey import Surveyed
 from holdstill.repository.layout import ID_SIZE
+from holdstill.spi.meter import Meter
 
 #: how often the map is read again before the whole volume is taken
 ROUNDS: Final = 3
@@ -28,59 +29,50 @@ _PIECE: Final = 1 << 30
 
 @attrs.frozen
 class Settled:
-    """The map that goes with the image, and what is to be said of it. Close it when the image is committed."""
+    """The map that goes with the image, and what is to be said of it."""
 
     surveyed: Surveyed
     notes: tuple[str, ...] = ()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.surveyed.close()
-
 
 def settle(
-    copier: Copier, first: Surveyed, survey_again: Callable[[], Surveyed], scratch: Path, meter: Meter
+    copier: Copier,
+    first: Surveyed,
+    survey_again: Callable[[], Surveyed],
+    scratch: Path,
+    meter: Meter,
+    maps: ExitStack,
 ) -> Settled:
     """Read what the map gained while ``first`` was copied, and so on; give the union of all maps.
 
     After ``ROUNDS`` rounds that all gained something the whole volume is read: a map that never stands still says
-    nothing.
+    nothing. ``maps`` closes the maps that are made on the way, once the image is committed; ``first`` is its owner's.
     """
     known, rounds = first, 0
     while rounds < ROUNDS:
         rounds += 1
-        with survey_again() as again:
+        with survey_again() as again, MapSpool(scratch) as gained:
             if again.whole_volume_because is not None and first.whole_volume_because is None:
-                return _whole(copier, known, again.whole_volume_because, scratch, meter)
-            gained = MapSpool(scratch)
-            with gained:
-                for window in difference(again.windows(), known.windows()):
-                    gained.append(window)
-                if not gained.total:
-                    return Settled(known, (_share_changed(copier, known),))
-                known = _united(known, again, scratch)
-                copier.copy(_of_touched_chunks(gained.windows(), known, copier), meter)
-    return _whole(
-        copier, known, f"the volume changed too much: its map grew {ROUNDS} times while it was read", scratch, meter
-    )
+                return _whole(copier, known, again.whole_volume_because, maps.enter_context(MapSpool(scratch)), meter)
+            for window in difference(again.windows(), known.windows()):
+                gained.append(window)
+            if not gained.total:
+                return Settled(known, (_share_changed(copier, known),))
+            known = _united(known, again, maps.enter_context(MapSpool(scratch)))
+            copier.copy(_of_touched_chunks(gained.windows(), known, copier), meter)
+    reason = f"the volume changed too much: its map grew {ROUNDS} times while it was read"
+    return _whole(copier, known, reason, maps.enter_context(MapSpool(scratch)), meter)
 
 
-def _united(one: Surveyed, other: Surveyed, scratch: Path) -> Surveyed:
-    spool = MapSpool(scratch)
+def _united(one: Surveyed, other: Surveyed, spool: MapSpool) -> Surveyed:
     for window in union(one.windows(), other.windows()):
         spool.append(window)
-    united = attrs.evolve(one, spool=spool)
-    one.close()
-    return united
+    return attrs.evolve(one, spool=spool)
 
 
-def _whole(copier: Copier, known: Surveyed, reason: str, scratch: Path, meter: Meter) -> Settled:
-    spool = MapSpool(scratch)
+def _whole(copier: Copier, known: Surveyed, reason: str, spool: MapSpool, meter: Meter) -> Settled:
     spool.append(Extents.whole(copier.reader.size))
     whole = attrs.evolve(known, spool=spool, whole_volume_because=reason)
-    known.close()
     copier.copy(whole.windows(), meter)
     return Settled(whole, (_share_changed(copier, whole),))
 

@@ -12,13 +12,14 @@ from holdstill.model.extents import Extents, union_of
 from holdstill.model.image import Image
 from holdstill.pipeline.buffers import BufferPool
 from holdstill.pipeline.copying import WIDTH
-from holdstill.pipeline.progress import Meter
 from holdstill.pipeline.workers import in_order
+from holdstill.pipeline.writing import zero_runs
 from holdstill.repository.blobs import BlobReader
 from holdstill.repository.digests import Ids, all_zero
 from holdstill.repository.layout import ID_SIZE as ID
 from holdstill.repository.layout import ZERO_ID, BlobKind
 from holdstill.spi.conversation import Conversation
+from holdstill.spi.meter import Meter
 from holdstill.spi.reader import Reader
 
 #: zero runs are asked for holes in pieces of this many bytes
@@ -77,10 +78,15 @@ class Prover:
             if ids is None:
                 yield from self._zeros(start, end, width)
                 continue
-            for at in range(0, count, each):
-                part = ids[at * ID : (at + each) * ID]
-                offset = start + at * chunk_size
-                yield _Span(offset, min(offset + each * chunk_size, end), part)
+            zeros = zero_runs(ids)
+            for index, length in zeros:
+                offset = start + index * chunk_size
+                yield from self._zeros(offset, min(offset + length * chunk_size, end), width)
+            for index, length in zeros.complement(count):
+                for at in range(index, index + length, each):
+                    past = min(at + each, index + length)
+                    offset = start + at * chunk_size
+                    yield _Span(offset, min(start + past * chunk_size, end), ids[at * ID : past * ID])
 
     def _zeros(self, start: int, end: int, width: int) -> Iterator[_Span]:
         """What must be zero and is not a hole, which is zero without being read."""

@@ -19,12 +19,12 @@ from holdstill.model.results import RestoreResult
 from holdstill.pipeline import plainfile
 from holdstill.pipeline.finding import find
 from holdstill.pipeline.plan import Plan, confirm, draw_up
-from holdstill.pipeline.progress import Meter
 from holdstill.pipeline.proving import Prover
 from holdstill.pipeline.writing import ImageWriter
 from holdstill.plugins.registry import Plugins
 from holdstill.repository.repository import Repository
 from holdstill.spi.conversation import Conversation
+from holdstill.spi.meter import Meter
 from holdstill.spi.volume import Volume
 from holdstill.spi.writer import Writer
 
@@ -90,7 +90,7 @@ class Restore:
         blobs = self.repository.blobs()
         with target.open_writer() as writer:
             out = ImageWriter(image, blobs, writer, self.talk, self.workers, preserved)
-            out.write(Meter(self.talk, "write", path, image.sizes.volume_size))
+            out.write(Meter(self.talk.tell, "write", path, image.sizes.volume_size))
             if self.request.proof:
                 self._prove(image, writer, preserved, path)
         notes = plan.notes + tuple(note for part in plan.parts for note in part.finish())
@@ -110,7 +110,7 @@ class Restore:
             prover = Prover(
                 image, self.repository.ids, self.repository.blobs(), reader, self.talk, self.workers, preserved
             )
-            prover.prove(Meter(self.talk, "prove", path, image.sizes.volume_size))
+            prover.prove(Meter(self.talk.tell, "prove", path, image.sizes.volume_size))
 
     def _warnings(self, image: Image, path: str) -> tuple[str, ...]:
         if not image.unread:

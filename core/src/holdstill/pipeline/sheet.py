@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Protocol, Self
 
+from holdstill.held.state import kept_in
 from holdstill.repository.layout import ID_SIZE as ID
 
 _PIECE: Final = 4096 * ID
@@ -33,12 +35,16 @@ class Sheet:
     def __init__(self, folder: Path, count: int) -> None:
         """For ``count`` chunks, in a nameless file in ``folder``."""
         self.count = count
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # closed by close()
-        self._file.truncate(count * ID)
+        self._folder = folder
+        with kept_in(folder, "the chunk ids cannot be spooled"):
+            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # closed by close()
+            self._file.truncate(count * ID)
 
     def write(self, first: int, ids: bytes) -> None:
-        """Set the ids from chunk ``first`` on."""
-        os.pwrite(self._file.fileno(), ids, first * ID)
+        """Set the ids from chunk ``first`` on. Raises ``HoldstillError`` if the scratch space is full."""
+        with kept_in(self._folder, "the chunk ids cannot be spooled"):
+            if os.pwrite(self._file.fileno(), ids, first * ID) != len(ids):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def read(self, first: int, count: int) -> bytes:
         """The ids of ``count`` chunks from ``first`` on."""

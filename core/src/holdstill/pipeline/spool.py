@@ -13,7 +13,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from holdstill.errors import HoldstillError
+from holdstill.held.state import kept_in
 from holdstill.model.extents import Extents
 
 #: runs of one block of the spool
@@ -33,8 +33,9 @@ class MapSpool:
 
     def __init__(self, folder: Path) -> None:
         """``folder``: the engine's scratch folder."""
-        self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  # closed by close()
         self._folder = folder
+        with kept_in(folder, "the block map cannot be spooled"):
+            self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  # closed by close()
         self.clear()
 
     def clear(self) -> None:
@@ -93,17 +94,11 @@ class MapSpool:
 
     def _write(self, block: bytes) -> None:
         left = memoryview(block)
-        try:
+        with kept_in(self._folder, "the block map cannot be spooled"):
             while left:
                 written = os.pwrite(self._file.fileno(), left, self._size)
                 left = left[written:]
                 self._size += written
-        except OSError as error:
-            raise HoldstillError(
-                f"the block map cannot be spooled: {error.strerror}",
-                subject=str(self._folder),
-                next_step="make room there, or set HOLDSTILL_STATE to a folder with more",
-            ) from error
 
     def _pread(self, length: int, at: int) -> bytes:
         return os.pread(self._file.fileno(), length, at)

@@ -11,12 +11,12 @@ import numpy as np
 
 from holdstill.model.extents import Extents
 from holdstill.model.image import Image
-from holdstill.pipeline.progress import Meter
 from holdstill.pipeline.workers import in_order
 from holdstill.repository.blobs import BlobReader, PackRead
 from holdstill.repository.layout import ID_SIZE as ID
 from holdstill.repository.layout import ZERO_ID, BlobKind
 from holdstill.spi.conversation import Conversation
+from holdstill.spi.meter import Meter
 from holdstill.spi.writer import Writer
 
 #: where every file system, partition table and volume manager keeps what makes it mountable or recognisable
@@ -52,7 +52,7 @@ class ImageWriter:
         for start, ids in self._batches():
             self._write_batch(start, ids, head, size, meter)
         self.writer.flush()
-        self._write_batch(0, self._first_ids(head), 0, head, meter)
+        self._write_head(head)
         self.writer.flush()
 
     def _batches(self) -> Iterator[tuple[int, bytes]]:
@@ -76,6 +76,29 @@ class ImageWriter:
         if held:
             yield first, bytes(held)
 
+    def _write_head(self, head: int) -> None:
+        """Block by block, from the last to the first: what makes a volume mountable (a superblock, a label) stands
+        before what it describes, so that whoever finds it finds the rest. The head was blanked: zeros are there.
+        """
+        content = memoryview(self._head_of_image(head))
+        for at, length in reversed(list(_filled(content).difference(self.preserved))):
+            for start in reversed(range(at, at + length, _BLOCK)):
+                if start == 0:
+                    self.writer.flush()
+                block = content[start : min(start + _BLOCK, at + length)]
+                self.writer.write(start, block)
+                self.written_size += len(block)
+
+    def _head_of_image(self, head: int) -> bytearray:
+        content = bytearray(head)
+        places = self._places(0, self._first_ids(head))
+        for read in self.blobs.plan(BlobKind.CHUNK, list(places)):
+            for identity, chunk in self.blobs.fetch(read):
+                for index in places[identity]:
+                    start = index * self.image.chunk_size
+                    content[start : start + len(chunk)] = chunk[: head - start]
+        return content
+
     def _first_ids(self, head: int) -> bytes:
         wanted = -(-head // self.image.chunk_size)
         found = b""
@@ -85,13 +108,20 @@ class ImageWriter:
                 break
         return found[: wanted * ID]
 
-    def _write_batch(self, first: int, ids: bytes, start: int, end: int, meter: Meter) -> None:
-        """Write the chunks whose ids are given, clipped to ``[start, end)`` of the volume."""
+    @staticmethod
+    def _places(first: int, ids: bytes) -> dict[bytes, list[int]]:
+        """Where in the volume, in chunks, each id stands."""
         places: dict[bytes, list[int]] = defaultdict(list)
         for at in range(len(ids) // ID):
             places[ids[at * ID : (at + 1) * ID]].append(first + at)
-        for index in places.pop(ZERO_ID, []):
-            self._zero_chunks(index, 1)
+        return places
+
+    def _write_batch(self, first: int, ids: bytes, start: int, end: int, meter: Meter) -> None:
+        """Write the chunks whose ids are given, clipped to ``[start, end)`` of the volume."""
+        for index, count in zero_runs(ids):
+            self._zero_chunks(first + index, count)
+        places = self._places(first, ids)
+        places.pop(ZERO_ID, None)
 
         def work(read: PackRead) -> tuple[int, int]:
             done = written = 0
@@ -124,6 +154,12 @@ class ImageWriter:
     def _zero(self, offset: int, length: int) -> None:
         for at, size in Extents.of((offset, length)).difference(self.preserved):
             self.writer.zero(at, size)
+
+
+def zero_runs(ids: bytes) -> Extents:
+    """Which of these ids, by their number, stand for chunks of zeros only: an empty volume is full of them."""
+    words = np.frombuffer(ids, dtype=np.uint64).reshape(-1, ID // 8)
+    return Extents.from_bitmap(np.asarray(~words.any(axis=1)), 1)
 
 
 def _filled(chunk: memoryview) -> Extents:

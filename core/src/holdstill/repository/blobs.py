@@ -65,12 +65,16 @@ class BlobReader:
         self._lost: set[int] = set()
         self._lock = threading.Lock()
         self._ways = deque(ways)
+        self._learned = 0
 
-    def _learn_more(self) -> bool:
+    def _learn_beyond(self, learned: int) -> bool:
+        """Go one more way for rows, unless another thread has since we had gone ``learned`` of them."""
         with self._lock:
-            if not self._ways:
-                return False
-            self._ways.popleft()()
+            if self._learned == learned:
+                if not self._ways:
+                    return False
+                self._ways.popleft()()
+                self._learned += 1
             return True
 
     # --- trees ----------------------------------------------------------------------------------
@@ -120,8 +124,9 @@ class BlobReader:
     def _located(self, kind: BlobKind, ids: Sequence[bytes]) -> tuple[Flags, Rows]:
         joined = b"".join(ids)
         while True:
+            learned = self._learned
             seen, rows = self._shelf.index.locate(kind, joined, self._not_lost)
-            if seen.all() or not self._learn_more():
+            if seen.all() or not self._learn_beyond(learned):
                 return seen, rows
 
     def _not_lost(self, rows: Rows) -> Flags:
@@ -177,6 +182,7 @@ class BlobReader:
         """The same blob from any other pack, or the damage that made us look."""
         tried = {bad.pack}
         while True:
+            learned = self._learned
             for place in self._shelf.index.places(BlobKind(bad.kind), bad.id):
                 if place.pack not in tried:
                     tried.add(place.pack)
@@ -184,7 +190,7 @@ class BlobReader:
                         return self._decoded(place, self._range(place.key, place.offset, place.length, place.pack))
                     except Damaged:
                         continue
-            if not self._learn_more():
+            if not self._learn_beyond(learned):
                 raise damage
 
 

@@ -9,6 +9,7 @@ from holdstill.model.buffers import Buffer
 from holdstill.model.image import Image
 from holdstill.repository import records
 from holdstill.repository.digests import Digests
+from holdstill.repository.presence import is_there
 from holdstill.repository.records import Record, Void
 from holdstill.spi.target import Target
 
@@ -55,7 +56,7 @@ def _create(target: Target, key: str, parts: list[Buffer], *, exclusive: bool) -
             if exclusive:
                 if target.put_if_absent(key, parts):
                     return True
-            elif not _taken(target, key):
+            elif not is_there(target, key):
                 target.put(key, parts)
                 return True
         except TargetError:
@@ -66,14 +67,6 @@ def _create(target: Target, key: str, parts: list[Buffer], *, exclusive: bool) -
         except ObjectMissing:
             continue
     return False
-
-
-def _taken(target: Target, key: str) -> bool:
-    try:
-        target.size(key)
-    except ObjectMissing:
-        return False
-    return True
 
 
 def _why(target: Target, digests: Digests, key: str) -> str:

@@ -19,10 +19,13 @@ Flags = NDArray[np.bool_]
 #: which of some rows may be taken
 Usable = Callable[[Rows], Flags]
 
-_HELD: Final = np.dtype([*STORED.descr, ("pack", "<u4"), ("offset", "<u4"), ("ordinal", "<u4")])
-_NONE: Final = np.empty(0, dtype=_HELD)
+#: what ``locate`` hands back: the row, which pack, where in it, and the row's number in the index
+_FOUND: Final = np.dtype([*STORED.descr, ("pack", "<u4"), ("offset", "<u4"), ("ordinal", "<u4")])
 #: tables smaller than this are merged whatever their sizes
 _SMALL: Final = 4096
+#: a row's place in a table: pack, then its place in the pack
+_ROW_BITS: Final = np.uint64(32)
+_ROW_MASK: Final = np.uint64((1 << 32) - 1)
 
 
 @attrs.frozen
@@ -58,31 +61,32 @@ class KnownPack:
 
 @attrs.frozen
 class _Table:
-    """Rows sorted by the first eight bytes of their ids, which are digests and so hardly ever agree in them."""
+    """Where rows are, by the first eight bytes of their ids: digests, which hardly ever agree in them. 16 bytes a row.
+
+    Where prefixes agree, older rows come first.
+    """
 
     prefixes: NDArray[np.uint64]
-    held: Rows
+    wheres: NDArray[np.uint64]
 
     @classmethod
-    def of(cls, parts: list[Rows]) -> _Table:
-        held = np.concatenate(parts)
-        prefixes = rows.as_words(held["id"])[:, 0]
+    def of(cls, parts: list[_Table]) -> _Table:
+        prefixes = np.concatenate([part.prefixes for part in parts])
+        wheres = np.concatenate([part.wheres for part in parts])
         order = np.argsort(prefixes, kind="stable")
-        return cls(prefixes[order], held[order])
-
-    def merged(self, other: _Table) -> _Table:
-        return _Table.of([self.held, other.held])
+        return cls(prefixes[order], wheres[order])
 
 
 class Index:
     """All rows that are known. Looking is thread-safe, also while a pack is added; adding is serialised.
 
-    Rows lie in a few sorted tables of falling size, merged as they grow, so that adding costs little and
-    looking never waits.
+    Rows stay as they came, pack by pack; a few sorted tables of falling size, merged as they grow, say where each is:
+    adding costs little, and looking never waits.
     """
 
     def __init__(self) -> None:
         self.packs: list[KnownPack] = []
+        self._rows: list[Rows] = []
         self._places: dict[str, int] = {}
         self._tables: tuple[_Table, ...] = ()
         self._lock = threading.Lock()
@@ -95,30 +99,22 @@ class Index:
     def add(self, found: Iterable[tuple[str, Rows]]) -> None:
         """Take in packs with all their rows; a pack that is known already is passed over."""
         with self._lock:
-            fresh = []
-            for key, stored in found:
-                if key not in self._places:
-                    fresh.append(self._held(key, stored))
+            fresh = [self._take(key, stored) for key, stored in found if key not in self._places]
             if not fresh:
                 return
             tables = [*self._tables, _Table.of(fresh)]
-            while len(tables) > 1 and tables[-2].held.size < max(2 * tables[-1].held.size, _SMALL):
+            while len(tables) > 1 and tables[-2].wheres.size < max(2 * tables[-1].wheres.size, _SMALL):
                 last = tables.pop()
-                tables[-1] = tables[-1].merged(last)
+                tables[-1] = _Table.of([tables[-1], last])
             self._tables = tuple(tables)
 
-    def _held(self, key: str, stored: Rows) -> Rows:
-        held = np.empty(stored.size, dtype=_HELD)
-        for name in STORED.names or ():
-            held[name] = stored[name]
-        held["pack"] = len(self.packs)
-        held["offset"] = envelope.HEADER.size + rows.ends(stored) - stored["encoded"]
-        held["ordinal"] = np.arange(self.row_count, self.row_count + stored.size)
-        self.row_count += stored.size
-        self._places[key] = len(self.packs)
-        first = self.row_count - int(stored.size)
-        self.packs.append(KnownPack(key, packs.size_of(stored), int(stored.size), first, mark_of(stored)))
-        return held
+    def _take(self, key: str, stored: Rows) -> _Table:
+        pack = self._places[key] = len(self.packs)
+        self._rows.append(stored)
+        self.packs.append(KnownPack(key, packs.size_of(stored), int(stored.size), self.row_count, mark_of(stored)))
+        self.row_count += int(stored.size)
+        wheres = np.arange(stored.size, dtype=np.uint64) | np.uint64(pack) << _ROW_BITS
+        return _Table(rows.as_words(stored["id"])[:, 0].copy(), wheres)
 
     def places(self, kind: BlobKind, blob_id: bytes) -> list[Place]:
         """Every place of a blob, oldest row first."""
@@ -127,67 +123,64 @@ class Index:
         for table in self._tables:
             at = int(np.searchsorted(table.prefixes, prefix))
             while at < table.prefixes.size and table.prefixes[at] == prefix:
-                row = table.held[at]
-                if row["kind"] == kind and row["id"].tobytes() == blob_id:
-                    found.append(self.place(row))
+                pack, row = divmod(int(table.wheres[at]), 1 << 32)
+                stored = self._rows[pack][row]
+                if stored["kind"] == kind and stored["id"].tobytes() == blob_id:
+                    offset = envelope.HEADER.size + int(self._rows[pack]["encoded"][:row].sum(dtype=np.int64))
+                    found.append(self._place(stored, pack, offset, self.packs[pack].first + row))
                 at += 1
-        return sorted(found, key=lambda place: place.ordinal)
+        return found
 
     def locate(self, kind: BlobKind, ids: bytes, usable: Usable) -> tuple[Flags, Rows]:
-        """For each of many ids (32 bytes each, none zero): is there a row that is ``usable``, and which.
+        """For each of many ids (32 bytes each, none zero): is there a row that is ``usable``, and the oldest such.
 
         Rows that were not found are undefined; a row has the fields of ``STORED``, and pack, offset and ordinal.
         """
         words = rows.as_words(np.frombuffer(ids, dtype=f"V{ID_SIZE}"))
         seen = np.zeros(len(words), dtype=np.bool_)
-        chosen = np.zeros(len(words), dtype=_HELD)
+        chosen = np.zeros(len(words), dtype=_FOUND)
         for table in self._tables:
-            self._locate_in(table, kind, words, usable, seen, chosen)
+            left = np.flatnonzero(~seen)
+            at = np.searchsorted(table.prefixes, words[left, 0])
+            while left.size:
+                inside = at < table.prefixes.size
+                left, at = left[inside], at[inside]
+                same = table.prefixes[at] == words[left, 0]
+                left, at = left[same], at[same]
+                found = self._found(table.wheres[at])
+                good = (rows.as_words(found["id"]) == words[left]).all(axis=1) & (found["kind"] == kind) & usable(found)
+                chosen[left[good]] = found[good]
+                seen[left[good]] = True
+                left, at = left[~good], at[~good] + 1
         return seen, chosen
 
-    @staticmethod
-    def _locate_in(
-        table: _Table, kind: BlobKind, words: NDArray[np.uint64], usable: Usable, seen: Flags, chosen: Rows
-    ) -> None:
-        left = np.flatnonzero(~seen)
-        at = np.searchsorted(table.prefixes, words[left, 0])
-        while left.size:
-            inside = at < table.prefixes.size
-            left, at = left[inside], at[inside]
-            same = table.prefixes[at] == words[left, 0]
-            left, at = left[same], at[same]
-            held = table.held[at]
-            good = (rows.as_words(held["id"]) == words[left]).all(axis=1) & (held["kind"] == kind) & usable(held)
-            chosen[left[good]] = held[good]
-            seen[left[good]] = True
-            left, at = left[~good], at[~good] + 1
+    def _found(self, wheres: NDArray[np.uint64]) -> Rows:
+        """The rows at these places. Ids that are asked for together mostly lie in few packs."""
+        found = np.empty(wheres.size, dtype=_FOUND)
+        owners, at = wheres >> _ROW_BITS, wheres & _ROW_MASK
+        for pack in np.unique(owners).tolist():
+            mine = owners == pack
+            stored, wanted = self._rows[pack], at[mine]
+            chosen = np.empty(wanted.size, dtype=_FOUND)
+            for name in STORED.names or ():
+                chosen[name] = stored[name][wanted]
+            chosen["pack"] = pack
+            chosen["offset"] = envelope.HEADER.size + rows.ends(stored)[wanted] - chosen["encoded"]
+            chosen["ordinal"] = self.packs[pack].first + wanted
+            found[mine] = chosen
+        return found
 
     def rows_of(self, wanted: Flags) -> Iterator[tuple[str, Rows]]:
-        """Key and rows, in their order and as they are stored, of each pack that has a flag in ``wanted``."""
-        held = np.concatenate([table.held[wanted[table.held["pack"]]] for table in self._tables] or [_NONE])
-        held = held[np.argsort(held["ordinal"])]
-        cuts = np.flatnonzero(np.diff(held["pack"])) + 1
-        for own in np.split(held, cuts) if held.size else ():
-            stored = np.empty(own.size, dtype=STORED)
-            for name in STORED.names or ():
-                stored[name] = own[name]
-            yield self.packs[int(own["pack"][0])].key, stored
+        """Key and rows, as they are stored, of each pack that has a flag in ``wanted``."""
+        return ((self.packs[pack].key, self._rows[pack]) for pack in np.flatnonzero(wanted).tolist())
 
     def place(self, row: Any) -> Place:  # noqa: ANN401  # numpy has no type for one row
         """What a row that ``locate`` found says."""
-        pack = int(row["pack"])
-        return Place(
-            pack=pack,
-            key=self.packs[pack].key,
-            offset=int(row["offset"]),
-            id=row["id"].tobytes(),
-            kind=int(row["kind"]),
-            codec=int(row["codec"]),
-            plain_length=int(row["plain"]),
-            length=int(row["encoded"]),
-            digest=row["digest"].tobytes(),
-            ordinal=int(row["ordinal"]),
-        )
+        return self._place(row, int(row["pack"]), int(row["offset"]), int(row["ordinal"]))
+
+    def _place(self, row: Any, pack: int, offset: int, ordinal: int) -> Place:  # noqa: ANN401  # as above
+        blob_id, kind, codec, plain_length, length, digest, *_ = row.item()
+        return Place(pack, self.packs[pack].key, offset, blob_id, kind, codec, plain_length, length, digest, ordinal)
 
 
 def mark_of(stored: Rows) -> bytes:

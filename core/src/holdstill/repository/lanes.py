@@ -19,6 +19,8 @@ from holdstill.repository.uploads import Uploads
 #: a segment is written at so many packs, or so many bytes of them
 _SEGMENT_PACKS: Final = 16
 _SEGMENT_BYTES: Final = 256 << 20
+#: and has little more than so many bytes of rows
+_SEGMENT_ROWS: Final = 4 << 20
 
 Named = tuple[str, Rows]
 
@@ -50,14 +52,14 @@ class Lanes:
         lane.add(blob)
         if lane.size >= self._pack_size:
             self._send_lanes(full_only=True)
-            self._send_segment(least_packs=_SEGMENT_PACKS, least_bytes=_SEGMENT_BYTES)
+            self._send_segments(rest=False)
 
     def flush(self, adopted: list[Named]) -> None:
         """Everything handed in, and these rows of others' packs, is acknowledged when this returns."""
         self._send_lanes(full_only=False)
         self._uploads.wait()
         self._acknowledge(adopted)
-        self._send_segment(least_packs=1, least_bytes=0)
+        self._send_segments(rest=True)
         self._uploads.wait()
 
     def _send_lanes(self, *, full_only: bool) -> None:
@@ -70,25 +72,34 @@ class Lanes:
     def _send_pack(self, builder: PackBuilder) -> PackBuilder:
         key = layout.pack_key(self._number, secrets.token_hex(16))
         rows = builder.rows()
+        self._uploads.put(key, builder.seal(self._digests, key), lambda: self._acknowledge([(key, rows)]))
         self._packed(key, rows)
         self.stored_size += packs.size_of(rows)
-        self._uploads.put(key, builder.seal(self._digests, key), lambda: self._acknowledge([(key, rows)]))
         return PackBuilder()
 
     def _acknowledge(self, named: list[Named]) -> None:
         with self._lock:
             self._acknowledged += named
 
-    def _send_segment(self, *, least_packs: int, least_bytes: int) -> None:
+    def _send_segments(self, *, rest: bool) -> None:
+        """Name acknowledged packs in segments of bounded size; without ``rest`` a small last one waits for more."""
         with self._lock:
-            waiting = self._acknowledged
-            size = sum(packs.size_of(rows) for _, rows in waiting)
-            if len(waiting) < least_packs and (size < least_bytes or not waiting):
-                return
-            self._acknowledged = []
-        if waiting:
+            waiting, self._acknowledged = self._acknowledged, []
+        batch: list[Named] = []
+        for named in waiting:
+            batch.append(named)
+            if sum(rows.nbytes for _, rows in batch) >= _SEGMENT_ROWS:
+                self._send_segment(batch)
+                batch = []
+        if rest or len(batch) >= _SEGMENT_PACKS or sum(packs.size_of(rows) for _, rows in batch) >= _SEGMENT_BYTES:
+            self._send_segment(batch)
+        else:
+            self._acknowledge(batch)
+
+    def _send_segment(self, batch: list[Named]) -> None:
+        if batch:
             key = layout.segment_key(self._number, secrets.token_hex(16))
-            parts = segments.seal(self._digests, key, waiting)
+            parts = segments.seal(self._digests, key, batch)
+            self._uploads.put(key, parts, lambda: None)
             self.stored_size += sum(len(part) for part in parts)
             self.segments.append(key)
-            self._uploads.put(key, parts, lambda: None)

@@ -13,6 +13,7 @@ from holdstill.repository import canonical, envelope, layout
 from holdstill.repository.digests import Digests
 from holdstill.repository.fields import Fields
 from holdstill.repository.layout import ObjectKind
+from holdstill.repository.presence import is_there
 from holdstill.spi.target import Target
 
 #: how far past the end one looks for entries that should not be there yet
@@ -133,7 +134,7 @@ class Ledger:
 
     def _nothing_beyond(self) -> None:
         for step in _AHEAD:
-            if _there(self._target, layout.ledger_key(self.end + 1 + step)):
+            if is_there(self._target, layout.ledger_key(self.end + 1 + step)):
                 # Others may have appended both since we looked.
                 if self._take_next():
                     self.read()
@@ -196,11 +197,3 @@ def _missing(number: int) -> Damaged:
         subject=layout.ledger_key(number),
         next_step="Do not write to this repository; run verify.",
     )
-
-
-def _there(target: Target, key: str) -> bool:
-    try:
-        target.size(key)
-    except ObjectMissing:
-        return False
-    return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from holdstill.errors import ObjectMissing, RepositoryExists, RepositoryMissing
 from holdstill.repository.config import Config
 from holdstill.repository.layout import CONFIG
+from holdstill.repository.presence import is_there
 from holdstill.repository.probe import probe_exclusive_create
 from holdstill.repository.repository import Repository
 from holdstill.spi.target import Target
@@ -32,12 +33,10 @@ def create(
 
 
 def _put_first(target: Target, config: Config) -> bool:
-    try:
-        target.size(CONFIG)
-    except ObjectMissing:
-        target.put(CONFIG, config.sealed())
-        return True
-    return False
+    if is_there(target, CONFIG):
+        return False
+    target.put(CONFIG, config.sealed())
+    return True
 
 
 def open_repository(target: Target) -> Repository:

@@ -30,12 +30,12 @@ class PackBuilder:
 
     _blobs: list[Encoded] = attrs.field(factory=list, init=False)
     size: int = attrs.field(default=0, init=False)
-    """Bytes of all blobs so far."""
+    """Bytes of all blobs and rows so far."""
 
     def add(self, blob: Encoded) -> None:
         """One more blob."""
         self._blobs.append(blob)
-        self.size += blob.size
+        self.size += blob.size + STORED.itemsize
 
     @property
     def count(self) -> int:
@@ -50,7 +50,7 @@ class PackBuilder:
         """The parts of the object to store under ``key``."""
         footer = b"".join(blob.row for blob in self._blobs)
         count = _COUNT.pack(len(self._blobs))
-        head = envelope.header(ObjectKind.PACK, self.size + len(footer) + len(count))
+        head = envelope.header(ObjectKind.PACK, self.size + len(count))
         digest = digests.of_pack(envelope.bound_key(key), head, footer, count)
         return [head, *(blob.payload for blob in self._blobs), footer, count, digest]
 

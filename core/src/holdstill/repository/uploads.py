@@ -16,7 +16,7 @@ _MOST_THREADS: Final = 4
 
 
 class Uploads:
-    """Puts in the background. One thread hands in; the first error comes up at its next call."""
+    """Puts in the background. One thread hands in; the first error comes up at its next calls, for ever."""
 
     def __init__(self, target: Target, *, exclusive: bool) -> None:
         self._target = target
@@ -28,9 +28,18 @@ class Uploads:
 
     def put(self, key: str, parts: list[Buffer], acknowledged: Callable[[], None]) -> None:
         """Store a fresh object; ``acknowledged`` is called (in another thread) once it is there."""
-        while len(self._running) >= self._backlog or (self._running and self._running[0].done()):
-            self._running.popleft().result()
+        self._settle(self._backlog - 1)
         self._running.append(self._pool.submit(self._put, key, parts, acknowledged))
+
+    def wait(self) -> None:
+        """Until everything handed in is acknowledged."""
+        self._settle(0)
+
+    def _settle(self, left: int) -> None:
+        """Until at most ``left`` puts are on their way. A failed one stays at the head: nothing comes after it."""
+        while self._running and (len(self._running) > left or self._running[0].done()):
+            self._running[0].result()
+            self._running.popleft()
 
     def _put(self, key: str, parts: list[Buffer], acknowledged: Callable[[], None]) -> None:
         if not self._exclusive:
@@ -45,11 +54,6 @@ class Uploads:
             return self._target.get(key) == b"".join(parts)
         except ObjectMissing:
             return False
-
-    def wait(self) -> None:
-        """Until everything handed in is acknowledged."""
-        while self._running:
-            self._running.popleft().result()
 
     def close(self) -> None:
         """Begin nothing more, and wait for what is on its way."""

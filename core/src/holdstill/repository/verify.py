@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 
 from holdstill.errors import ObjectMissing, RepositoryError
-from holdstill.model.events import Event, Progress, StageStarted
+from holdstill.model.events import Event
 from holdstill.model.image import Image
 from holdstill.model.results import VerifyResult
 from holdstill.repository import layout
@@ -22,6 +22,7 @@ from holdstill.repository.layout import CONFIG, LEDGER
 from holdstill.repository.loading import Shelf
 from holdstill.repository.repository import Repository
 from holdstill.repository.scrub import scrub
+from holdstill.spi.meter import Meter
 
 Tell = Callable[[Event], None]
 
@@ -54,7 +55,6 @@ class _Verification:
 
     def run(self) -> VerifyResult:
         began = time.monotonic()
-        self._tell(StageStarted("verify", self._repository.target.url))
         self._check_config()
         images, named = self._check_records()
         shelf, listed = self._check_segments(named)
@@ -121,15 +121,14 @@ class _Verification:
         reader = self._repository.reader_of(shelf)
         fanout = self._repository.config.fanout
         coverage = Coverage(reader, fanout, condition, self._findings, self._cancelled)
-        meter = _Meter(self._tell, "verify", sum(image.volume.size for image in images))
+        meter = Meter(self._tell, "verify", self._repository.target.url, sum(image.volume.size for image in images))
         for image in images:
             coverage.check(image, meter.advance)
         return coverage
 
     def _scrub(self, condition: Condition, wanted: Flags) -> None:
         packs = [(place, pack) for place, pack in enumerate(condition.index.packs) if wanted[place]]
-        meter = _Meter(self._tell, "scrub", sum(pack.size for _, pack in packs))
-        self._tell(StageStarted("scrub", self._repository.target.url))
+        meter = Meter(self._tell, "scrub", self._repository.target.url, sum(pack.size for _, pack in packs))
         for done in scrub(self._repository.target, self._repository.digests, packs, self._cancelled):
             self._read_size += done.size
             meter.advance(done.size)
@@ -137,20 +136,3 @@ class _Verification:
                 condition.pack_is_bad(done.place, done.problem, self._findings)
             elif done.bad:
                 condition.rows_are_bad(done.place, list(done.bad), self._findings)
-
-
-class _Meter:
-    """Tells of progress a few times a second."""
-
-    def __init__(self, tell: Tell, stage: str, total: int) -> None:
-        self._tell = tell
-        self._stage = stage
-        self._total = total
-        self._done = 0
-        self._told = time.monotonic()
-
-    def advance(self, by: int) -> None:
-        self._done += by
-        if time.monotonic() - self._told >= 0.25:
-            self._told = time.monotonic()
-            self._tell(Progress(self._stage, "", min(self._done, self._total), self._total))

@@ -14,7 +14,7 @@ class Hold(abc.ABC):
 
     @abc.abstractmethod
     def update(self, **narrower: str) -> None:
-        """Add what is known only now (a UUID, a device number). It narrows an undo; an undo never needs it."""
+        """Add what is known only now (a UUID, a device number). It narrows an undo; no undo needs it."""
 
     @abc.abstractmethod
     def drop(self) -> None:
@@ -28,9 +28,9 @@ class Holds(abc.ABC):
     def hold(self, kind: str, data: Mapping[str, str], *, by_hand: str, version: int = 1) -> Hold:
         """Write down, durably, what is about to be acquired.
 
-        ``kind`` names what undoes it (the ``undo`` hook of the same plugin); ``data`` is enough, alone, to find the thing
-        again and to be sure that it is ours: our name, our tag, the identity of what it hangs on. ``by_hand`` is what
-        an administrator would type, for when the plugin is gone.
+        ``kind`` names what undoes it (the ``undo`` hook of the same plugin); ``data`` is enough, alone, to find the
+        thing again and to be sure that it is ours: our name, our tag, the identity of what it hangs on. ``by_hand`` is
+        what an administrator would type, for when the plugin is gone.
         """
 
 

@@ -138,13 +138,11 @@ class Journal:
     # --- control blocks -------------------------------------------------------------------------
 
     def tags(self, data: bytes) -> Iterator[Tag]:
-        """What a descriptor block lists. Raises ``StructureFault`` for a list without an end."""
+        """What a descriptor block lists, up to the tag that says it is the last, or that no more would fit behind."""
         size = 16 if self.has(Incompat.CSUM_V3) else 8 + 4 * self.has(Incompat.BITS64) + 2 * self.has(Incompat.CSUM_V2)
         end = len(data) - 4 * self.checks
         at, flags = HEADER.size, 0
-        while not flags & LAST_TAG:
-            if at + size > end:
-                raise StructureFault("a descriptor block of the journal lists no last block")
+        while not flags & LAST_TAG and at + size <= end:
             if self.has(Incompat.CSUM_V3):
                 low, flags, high, checksum = struct.unpack_from(">IIII", data, at)
             else:

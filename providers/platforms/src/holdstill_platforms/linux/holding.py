@@ -71,7 +71,7 @@ def file_to_write(path: str, ground: Ground) -> Channel:
 def who_has(path: str, ground: Ground, *, writing_only: bool = False) -> str:
     """Who uses it, in words; empty if nobody can be seen to."""
     found = usage.of(Host.look(), ground)
-    opened = [str(opener) for opener in processes.openers(ground, path) if opener.writes or not writing_only]
+    opened = [str(opener) for opener in processes.staying(ground, path) if opener.writes or not writing_only]
     return "; ".join(([str(found)] if found else []) + ([f"open in {', '.join(opened)}"] if opened else []))
 
 

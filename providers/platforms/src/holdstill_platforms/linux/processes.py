@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,9 @@ from holdstill_platforms.linux.host import Ground, ground_at
 
 #: so many open descriptors are looked at
 LIMIT: Final = 1 << 18
+#: who is in passing is gone after so many further looks, with so many seconds between them
+LOOKS: Final = 3
+PAUSE: Final = 0.1
 
 
 @attrs.frozen
@@ -26,6 +30,18 @@ class Opener:
 
     def __str__(self) -> str:
         return f"{self.name} (process {self.process}{', for writing' if self.writes else ''})"
+
+
+def staying(ground: Ground, path: str) -> list[Opener]:
+    """The processes that have it open and keep it: `losetup` and others open devices in passing, to look at them."""
+    found = openers(ground, path)
+    for _ in range(LOOKS):
+        if not found:
+            break
+        time.sleep(PAUSE)
+        still = {opener.process: opener for opener in openers(ground, path)}
+        found = [still[opener.process] for opener in found if opener.process in still]
+    return found
 
 
 def openers(ground: Ground, path: str) -> list[Opener]:

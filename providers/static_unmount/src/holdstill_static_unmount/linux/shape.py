@@ -48,9 +48,13 @@ def is_whole(row: Row) -> bool:
 def origin(row: Row, earlier: Sequence[Row]) -> Row | None:
     """The one of ``earlier`` that it can be bound from, one that it is tied to if there is one.
 
-    What is bound must not lie below another of them: the path to it would lead into that.
+    What is bound must not lie below another of them: the path to it would lead into that. Nor can the unbindable be.
     """
-    open_ = [each for each in earlier if source_path(row, each) and not _covered(source_path(row, each), each, earlier)]
+    open_ = [
+        each
+        for each in earlier
+        if (path := source_path(row, each)) and not each.unbindable and not _covered(path, each, earlier)
+    ]
     for tied in (row.group("shared"), row.group("master")):
         if tied and (found := next((each for each in open_ if each.group("shared") == tied), None)):
             return found

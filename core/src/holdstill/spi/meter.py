@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Final
 
-from holdstill.model.events import Progress, StageStarted
-from holdstill.spi.conversation import Conversation
+from holdstill.model.events import Event, Progress, StageStarted
 
 _EVERY: Final = 0.25
 
@@ -14,15 +14,15 @@ _EVERY: Final = 0.25
 class Meter:
     """Counts the bytes of one stage and tells them."""
 
-    def __init__(self, talk: Conversation, stage: str, subject: str, total: int) -> None:
+    def __init__(self, tell: Callable[[Event], None], stage: str, subject: str, total: int) -> None:
         """Says that the stage begins; ``total`` bytes are to do."""
-        self._talk = talk
+        self._tell = tell
         self._stage = stage
         self._subject = subject
         self._total = total
         self._done = 0
         self._next = 0.0
-        talk.tell(StageStarted(stage, subject))
+        tell(StageStarted(stage, subject))
 
     def advance(self, by: int, stored: int = 0) -> None:
         """``by`` more bytes are done; ``stored`` bytes in all are in the repository."""
@@ -34,4 +34,4 @@ class Meter:
 
     def tell(self, stored: int = 0) -> None:
         """Say how far it is, now."""
-        self._talk.tell(Progress(self._stage, self._subject, self._done, self._total, stored))
+        self._tell(Progress(self._stage, self._subject, self._done, self._total, stored))

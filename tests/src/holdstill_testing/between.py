@@ -1,0 +1,31 @@
+"""Plugins as they are installed, with something of ours put between the engine and what they open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from holdstill.plugins.registry import Plugins
+from holdstill.spi.target import Target
+from holdstill.spi.volume import Volume
+
+
+class PutBetween(Plugins):
+    """The installed plugins; each target and each volume goes through a function first."""
+
+    def __init__(
+        self,
+        target: Callable[[Target], Target] = lambda target: target,
+        volume: Callable[[Volume], Volume] = lambda volume: volume,
+    ) -> None:
+        super().__init__()
+        self._of_target = target
+        self._of_volume = volume
+
+    def storage_target(self, url: str) -> Target:
+        """What is installed opens it."""
+        return self._of_target(super().storage_target(url))
+
+    def identify(self, path: str) -> Volume | None:
+        """What is installed identifies it."""
+        volume = super().identify(path)
+        return None if volume is None else self._of_volume(volume)
