@@ -63,6 +63,23 @@ class TestStill(StillSuite):
         return lambda: set() if writable(place[1]) else {f"{place[1]} read-only"}
 
     @pytest.fixture
+    def change(self, still, place):
+        """Straight to the device; put back before the still is released, so that the file system survives."""
+        before = []
+
+        def write(offset, content):
+            with open(place[0], "r+b", buffering=0) as raw:
+                before.append((offset, os.pread(raw.fileno(), len(content), offset)))
+                os.pwrite(raw.fileno(), content, offset)
+                os.fsync(raw.fileno())
+
+        yield write
+        with open(place[0], "r+b", buffering=0) as raw:
+            for offset, content in before:
+                os.pwrite(raw.fileno(), content, offset)
+            os.fsync(raw.fileno())
+
+    @pytest.fixture
     def lose(self, place, run):
         return lambda: run("mount", "-o", "remount,rw", place[1])
 

@@ -49,6 +49,23 @@ class TestStill(StillSuite):
         return lambda: set() if is_mounted(place[1]) else {f"{place[1]} unmounted"}
 
     @pytest.fixture
+    def change(self, still, place):
+        """Straight to the device; put back before the still is released, so that the file system survives."""
+        before = []
+
+        def write(offset, content):
+            with open(place[0], "r+b", buffering=0) as raw:
+                before.append((offset, os.pread(raw.fileno(), len(content), offset)))
+                os.pwrite(raw.fileno(), content, offset)
+                os.fsync(raw.fileno())
+
+        yield write
+        with open(place[0], "r+b", buffering=0) as raw:
+            for offset, content in before:
+                os.pwrite(raw.fileno(), content, offset)
+            os.fsync(raw.fileno())
+
+    @pytest.fixture
     def lose(self, place):
         def write():
             with open(place[0], "r+b", buffering=0) as raw:
@@ -270,6 +287,23 @@ def test_the_root_file_system(request_for, journal, method):
     with pytest.raises(VolumeUnusable, match="root file system"):
         plugin.snapshot(volume=volume, request=request_for(method))
     assert journal.held == ()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_an_automounter_mounted(mounted, identify, request_for, journal, method):
+    _, point = mounted()
+
+    class Automounted(Kernel):
+        def rows(self):
+            rows = table.read()
+            (ours,) = [row for row in rows if row.path == point]
+            trap = attrs.evolve(ours, id=99_999_999, filesystem="autofs", source="systemd-1", device="0:999")
+            return [*(row for row in rows if row is not ours), trap, attrs.evolve(ours, parent=trap.id)]
+
+    with pytest.raises(VolumeBusy, match=f"mounted by an automounter, at {point}"):
+        static.hold(identify(point), request_for(method), Automounted())
+    assert journal.held == ()
+    assert not next(row for row in table.read() if row.path == point).read_only
 
 
 def test_a_plain_file(mounted, is_refused, tmp_path):

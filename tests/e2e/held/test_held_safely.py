@@ -37,6 +37,20 @@ def test_the_image_is_the_volume_and_the_volume_is_back(place, way, tmp_path):
     assert dumped == Path(place.bound, "data").read_bytes()
 
 
+def test_an_image_file_that_is_mounted(place, tmp_path):
+    """The mount is found through the loop device that stands on the file."""
+    before = Path(place.bound, "data").read_bytes()
+    Path(place.bound, "late").write_bytes(b"just now" * 1000)
+    result = place.result("backup", str(place.folder / "volume.img"), "--mode", "static")
+    assert result["mode"] == "static"
+    assert place.left() == []
+    restored = tmp_path / "restored"
+    assert place.run("restore", "latest", "--to-file", str(restored)).returncode == 0
+    for name, content in (("data", before), ("late", b"just now" * 1000)):
+        dumped = subprocess.run(["debugfs", "-R", f"cat files/{name}", restored], capture_output=True, check=True)
+        assert dumped.stdout == content
+
+
 def test_auto_does_not_touch_what_is_in_use_unless_told(place):
     refused = place.result("backup", place.point)
     assert refused["error"]["id"] == "volume.busy"

@@ -27,6 +27,7 @@ from holdstill.pipeline.dynamic import Settled, settle
 from holdstill.pipeline.finding import find
 from holdstill.pipeline.hold import Holder
 from holdstill.pipeline.numbers import journalled, void_own_past
+from holdstill.pipeline.patience import patiently
 from holdstill.pipeline.recover import heal
 from holdstill.pipeline.sheet import Sheet
 from holdstill.pipeline.survey import Surveyed, survey
@@ -107,13 +108,18 @@ class Backup:
         commands.run_before(journal, runner)
         if commands.before:
             volume = find(self.plugins, self.request.volume)  # the command may have changed who uses it
-        still = holder.hold(volume)
-        held.callback(still.release)
+        with patiently(self.talk, "holding it", path):
+            still = holder.hold(volume)
+        held.callback(self._release, still, path)
         if still.mode in _OTHERS_GO_ON:
             commands.run_after(steady, self.talk)
         if self.talk.cancelled():
             raise Cancelled("cancelled")
         return still, volume
+
+    def _release(self, still: Still, path: str) -> None:
+        with patiently(self.talk, "giving it back", path):
+            still.release()
 
     def _until_committed(self, work: _Work) -> Image:
         """A fence only costs another number: what was stored is found again, so the second time is reading only."""

@@ -8,7 +8,8 @@ from holdstill.model.events import Event, Question
 class Conversation:
     """A frontend's ear and voice. This one hears nothing and answers every question with its default.
 
-    All three are called from the job's own thread; none may block for long except ``ask``, and what ``tell`` raises
+    All three are called from the job's own thread, but for a warning that this thread is stuck in a call to the
+    system, which another one tells meanwhile. None may block for long except ``ask``, and what ``tell`` raises
     ends the job.
     """
 
