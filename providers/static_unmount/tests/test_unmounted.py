@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -188,19 +189,22 @@ def elsewhere(undo, propagation):
 # --- refused before anything is touched -----------------------------------------------------------
 
 
-def refused(identify, request_for, journal, point, error, *words, method="unmount"):
-    before = table.read()
+def refused(tmp_path, identify, request_for, journal, point, error, *words, method="unmount"):
+    def rows():
+        return [row for row in table.read() if row.path.startswith(str(tmp_path))]
+
+    before = rows()
     with pytest.raises(error) as caught:
         plugin.snapshot(volume=identify(point), request=request_for(method))
     for word in words:
         assert word in str(caught.value)
-    assert table.read() == before
+    assert rows() == before
     assert journal.held == ()
 
 
 @pytest.fixture
-def is_refused(identify, request_for, journal):
-    return lambda point, error, *words, **more: refused(identify, request_for, journal, point, error, *words, **more)
+def is_refused(tmp_path, identify, request_for, journal):
+    return functools.partial(refused, tmp_path, identify, request_for, journal)
 
 
 def test_a_namespace_that_would_keep_it(mounted, is_refused, undo):
