@@ -53,6 +53,7 @@ class Row:
 
 def main() -> int:
     """Run, write, and exit as pytest did."""
+    commit = subprocess.run(("git", "describe", "--always", "--dirty"), cwd=ROOT, capture_output=True, text=True).stdout
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, *PYTEST, f"--junitxml={report}", *sys.argv[1:]]
@@ -60,7 +61,7 @@ def main() -> int:
         rows = rows_of(report)
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     after = rest.partition(END)[2]
-    PAGE.write_text(f"{before}{BEGIN}\n{figures(rows)}\n{END}{after}", encoding="utf-8")
+    PAGE.write_text(f"{before}{BEGIN}\n{figures(rows, commit.strip())}\n{END}{after}", encoding="utf-8")
     return done.returncode
 
 
@@ -84,13 +85,13 @@ def rows_of(report: Path) -> list[Row]:
     return sorted(rows.values(), key=lambda row: row.name == OTHERS)
 
 
-def figures(rows: list[Row]) -> str:
+def figures(rows: list[Row], commit: str) -> str:
     """The table, and what it is of."""
     total = sum(rows, Row("all of them"))
-    commit = subprocess.run(("git", "describe", "--always", "--dirty"), cwd=ROOT, capture_output=True, text=True).stdout
     lines = [
         "",
-        f"- commit: `{commit.strip() or 'unknown'}`",
+        f"- commit: `{commit or 'unknown'}`",
+        f"- run: {' '.join(sys.argv[1:]) or 'every test'}",
         f"- date: {dt.datetime.now(dt.UTC):%Y-%m-%d}",
         f"- seed: {torture.seed()}",
         f"- rounds: {total.rounds}; faults injected: {total.faults}",

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import attrs
 
 from holdstill import __version__
-from holdstill.errors import Declined, VolumeMissing, VolumeUnusable
+from holdstill.errors import Declined, HoldstillError, VolumeMissing, VolumeUnusable
 from holdstill.held.state import StateFolder
-from holdstill.model.events import Noted, Question
+from holdstill.model.events import Noted, Question, Warned
 from holdstill.model.extents import Extents
 from holdstill.model.image import Image
 from holdstill.model.requests import BackupRequest, RestoreRequest, VerifyRequest
@@ -118,10 +119,13 @@ class Engine:
                 self._plugins, repository, self._state, order, talk, self._workers, f"holdstill {__version__}"
             ).run()
 
-    def images(self, url: str) -> list[Image]:
-        """Every committed image, the oldest first."""
+    def images(self, url: str, talk: Conversation | None = None) -> list[Image]:
+        """Every committed image, the oldest first.
+
+        A damaged record hides no other: it is told as a warning; without a conversation it is raised (``Damaged``).
+        """
         with self._open(url) as repository:
-            return repository.images()
+            return repository.images(on_damage=None if talk is None else partial(_warn, talk))
 
     def show(self, url: str, image: str, of_volume: str | None = None) -> Image:
         """One image, by its id, a unique prefix of it, or ``latest``. Raises ``ImageMissing``."""
@@ -231,3 +235,7 @@ def _tell_unknown(effective: Effective, talk: Conversation) -> None:
     for each in effective.unknown:
         place = f"{each.file}:{each.line}" if each.line else each.file
         talk.tell(Noted(f"there is no preference {each.name!r}; it has no effect", place))
+
+
+def _warn(talk: Conversation, damage: HoldstillError) -> None:
+    talk.tell(Warned(damage.id, damage.message, damage.subject))

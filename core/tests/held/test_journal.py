@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,35 @@ def test_damaged_lines_keep_nobody_from_being_undone(tmp_path, junk):
     (journal,) = Journal.orphans(tmp_path)
     with journal:
         assert [held.kind for held in journal.held] == ["first"]
+
+
+def test_a_run_killed_before_its_first_line_leaves_nothing_to_recover(tmp_path):
+    left_by_a_crash(tmp_path, b"")
+
+    for journal in Journal.orphans(tmp_path):
+        with journal:
+            assert journal.held == ()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_runs_begin_while_others_clear_away(tmp_path):
+    """Between making its file and locking it a run may be taken for a dead one: it begins anew, with another file."""
+    stop = threading.Event()
+
+    def clear_away():
+        while not stop.is_set():
+            for journal in Journal.orphans(tmp_path):
+                journal.close()
+
+    others = [threading.Thread(target=clear_away) for _ in range(2)]
+    for other in others:
+        other.start()
+    try:
+        for _ in range(300):
+            with Journal.begin(tmp_path) as journal:
+                journal.hold("k", {}, by_hand="").drop()
+                assert (tmp_path / f"{journal.run}.run").exists()
+    finally:
+        stop.set()
+        for other in others:
+            other.join()

@@ -53,14 +53,15 @@ class Journal(Holds):
     @classmethod
     def begin(cls, folder: Path) -> Journal:
         """A new, empty journal in ``folder``, locked."""
-        path = folder / f"{secrets.token_hex(8)}{_SUFFIX}"
-        unlocked = path.with_suffix(".new")
         with kept_in(folder, "no journal can be begun"):
-            descriptor = os.open(unlocked, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            unlocked.rename(path)  # only now can ``orphans`` see it: never unlocked
-            _sync_folder(folder)
-        return cls(path, descriptor)
+            while True:
+                path = folder / f"{secrets.token_hex(8)}{_SUFFIX}"
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if path.exists():
+                    _sync_folder(folder)
+                    return cls(path, descriptor)
+                os.close(descriptor)  # before it was locked somebody took it for a dead run's, and cleared it away
 
     @classmethod
     def orphans(cls, folder: Path) -> Iterator[Journal]:

@@ -27,7 +27,7 @@ def add(commands: Commands) -> None:
 
 def run(desk: Desk) -> ExitCode:
     """Do it."""
-    images = desk.engine.images(desk.url)
+    images = desk.engine.images(desk.url, desk.talk)
     return desk.answer({"images": [image_answer(image) for image in images]}, _lines(images, desk))
 
 
