@@ -21,7 +21,7 @@ from holdstill.model.results import BackupResult, MapResult, RestoreResult, Veri
 from holdstill.model.volume import VolumeFacts
 from holdstill.pipeline.backup import Backup
 from holdstill.pipeline.finding import find
-from holdstill.pipeline.recover import Recovered, recover
+from holdstill.pipeline.recover import Recovered, heal, recover
 from holdstill.pipeline.restore import Restore
 from holdstill.pipeline.survey import survey
 from holdstill.pipeline.workers import cores
@@ -111,6 +111,8 @@ class Engine:
 
     def backup(self, url: str, request: BackupRequest, talk: Conversation) -> BackupResult:
         """Take an image of one volume. It exists when this returns, and not before."""
+        if not request.dry_run:
+            heal(self._state, self._plugins, talk)  # first of all: what is named may be what is not mounted any more
         effective = self.preferences(request.volume, given_with(request))
         _tell_unknown(effective, talk)
         order = backup_order(request, effective)

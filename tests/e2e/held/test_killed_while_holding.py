@@ -108,12 +108,22 @@ def test_killed_at_any_instant(place, mortal):
         assert_given_back(place, f"{way} after {after} seconds")
 
 
+def test_the_next_run_finds_by_its_place_what_the_one_before_had_unmounted(place, mortal):
+    points = int(mortal(**WAYS["unmount"])["said"])
+    for point in range(4, points - 2, 3):
+        mortal(**WAYS["unmount"], die_at=point)
+        done = mortal(**WAYS["remount"])
+        assert done["code"] == 0, done
+        assert place.left() == []
+
+
 def test_killed_again_and_again_without_recover(place, mortal):
     """Each run gives back what the one before left, before it holds anything itself."""
     rolls = dice("killed again and again")
     for number in range(rounds(60)):
         mortal(**list(WAYS.values())[number % 3], die_after=rolls.uniform(0.0, 0.25))
     for way in WAYS.values():
-        assert mortal(**way)["code"] == 0
+        done = mortal(**way)
+        assert done["code"] == 0, done
     assert place.left() == []
     assert_given_back(place, "in the end")

@@ -28,7 +28,6 @@ from holdstill.pipeline.finding import find
 from holdstill.pipeline.hold import Holder
 from holdstill.pipeline.numbers import journalled, void_own_past
 from holdstill.pipeline.patience import patiently
-from holdstill.pipeline.recover import heal
 from holdstill.pipeline.sheet import Sheet
 from holdstill.pipeline.survey import Surveyed, survey
 from holdstill.plugins.registry import Plugins
@@ -68,8 +67,6 @@ class Backup:
         commands = Commands.of(self.request)
         self._stage("identify", self.request.volume)
         volume = find(self.plugins, self.request.volume)
-        if not self.request.dry_run:
-            heal(self.state, self.plugins, self.talk)
         image: Image | None = None
         try:
             with Journal.begin(self.state.journals) as journal, ExitStack() as held:
