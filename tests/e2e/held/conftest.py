@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from holdstill import Engine
 from holdstill_static_unmount.linux import shape, table
 from holdstill_testing.torture import dice
 
@@ -40,7 +41,8 @@ class Place:
         Path(self.bound, "data").write_bytes(dice("place").randbytes(12 << 20))
         self.rows = self.mounts()
         self.environment = {**os.environ, "HOLDSTILL_STATE": str(self.state), "HOLDSTILL_REPO": self.repository}
-        assert self.run("init").returncode == 0
+        self.engine = Engine(state=str(self.state))
+        self.engine.init(self.repository)
 
     def mount(self):
         """As after a start of the host."""
@@ -70,7 +72,7 @@ class Place:
         return json.loads(self.run(*words, "--json").stdout.splitlines()[-1])
 
     def images(self):
-        return self.result("images")["images"]
+        return self.engine.images(self.repository)
 
     def left(self):
         """What is not as it was before: mounts, writability, a freeze."""

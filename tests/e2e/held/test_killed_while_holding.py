@@ -16,7 +16,7 @@ from holdstill import Conversation, Engine
 from holdstill.held.runner import survivors
 from holdstill.spi.holds import UndoState
 from holdstill_static_unmount.linux.kernel import Kernel
-from holdstill_testing.torture import dice, rounds
+from holdstill_testing.torture import dice, full, rounds
 
 pytestmark = pytest.mark.root
 WAYS = {
@@ -79,7 +79,7 @@ def test_killed_and_then_the_host_was_started_again(place, mortal, way, monkeypa
     """Nothing is mounted any more, and then all is mounted by the host: neither is touched."""
     points = int(mortal(**WAYS[way])["said"])
     for mounted in (False, True):
-        for point in range(2, points, 5):
+        for point in range(2, points, 3 if full() else 9):
             mortal(**WAYS[way], die_at=point)
             for journal in place.journals():
                 assert survivors(journal.stem, 20) == []  # the watchdog; a reboot ends it too
@@ -110,7 +110,7 @@ def test_killed_at_any_instant(place, mortal):
 
 def test_the_next_run_finds_by_its_place_what_the_one_before_had_unmounted(place, mortal):
     points = int(mortal(**WAYS["unmount"])["said"])
-    for point in range(4, points - 2, 3):
+    for point in range(4, points - 2, 3 if full() else 9):
         mortal(**WAYS["unmount"], die_at=point)
         done = mortal(**WAYS["remount"])
         assert done["code"] == 0, done
