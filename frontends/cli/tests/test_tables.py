@@ -2,7 +2,7 @@
 
 import pytest
 
-from holdstill_cli.tables import clock, facts, human, printable, table
+from holdstill_cli.tables import clock, facts, human, printable, table, took
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,11 @@ def test_a_size_for_people(number, text):
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (7.9, "0:07"), (754, "12:34"), (10805, "3:00:05")])
 def test_a_time_for_people(seconds, text):
     assert clock(seconds) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.04, "0.0 s"), (7.94, "7.9 s"), (754, "12:34")])
+def test_how_long_it_took(seconds, text):
+    assert took(seconds) == text
 
 
 def test_a_table_is_aligned():

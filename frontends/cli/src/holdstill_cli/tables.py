@@ -42,6 +42,11 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
 
 
+def took(seconds: float) -> str:
+    """How long something took: ``0.4 s``, and from a minute on as ``clock`` says it."""
+    return f"{seconds:.1f} s" if seconds < 60 else clock(seconds)
+
+
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Container[str] = ()) -> Iterator[str]:
     """Lines of a table; the columns whose headings are in ``right`` are set to the right."""
     shown = [list(headings), *([printable(cell) for cell in row] for row in rows)]

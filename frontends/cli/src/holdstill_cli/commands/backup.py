@@ -10,7 +10,7 @@ from holdstill_cli.arguments import Commands, bytes_option, command, repository_
 from holdstill_cli.desk import Desk
 from holdstill_cli.faults import told
 from holdstill_cli.shapes import backup_answer, filesystem_name
-from holdstill_cli.tables import clock, facts
+from holdstill_cli.tables import facts, took
 
 
 class VolumesNotDone(HoldstillError):
@@ -134,7 +134,7 @@ def _lines(result: BackupResult, desk: Desk) -> Iterator[str]:
             ("stored", f"{desk.measure(result.sizes.stored_size)}, {_chunks(result)}"),
             ("image size", desk.measure(result.sizes.image_size)),
             ("unreadable", _unread(result, desk)),
-            ("took", clock(result.seconds)),
+            ("took", took(result.seconds)),
             *(("note", note) for note in result.notes),
         ]
     )

@@ -8,7 +8,7 @@ from holdstill import RestoreRequest
 from holdstill.errors import ExitCode
 from holdstill_cli.arguments import Commands, bytes_option, command, image_argument, repository_option, yes_option
 from holdstill_cli.desk import Desk
-from holdstill_cli.tables import clock, facts
+from holdstill_cli.tables import facts, took
 
 
 def add(commands: Commands) -> None:
@@ -63,7 +63,7 @@ def run(desk: Desk) -> ExitCode:
             ("volume size", desk.measure(result.volume_size)),
             ("written", desk.measure(result.written_size)),
             ("proof", "read back and equal" if result.proved else "none: it was not read back"),
-            ("took", clock(result.seconds)),
+            ("took", took(result.seconds)),
             *(("note", note) for note in result.notes),
         ]
     )

@@ -9,7 +9,7 @@ from holdstill.errors import ExitCode
 from holdstill_cli.arguments import Commands, bytes_option, command, image_argument, repository_option
 from holdstill_cli.desk import Desk
 from holdstill_cli.shapes import image_answer
-from holdstill_cli.tables import clock, facts
+from holdstill_cli.tables import facts, took
 
 
 def add(commands: Commands) -> None:
@@ -37,7 +37,7 @@ def _lines(image: Image, desk: Desk) -> Iterator[str]:
     yield from facts(
         [
             ("image", image.id),
-            ("taken", f"{image.taken}, in {clock(image.seconds)}"),
+            ("taken", f"{image.taken}, in {took(image.seconds)}"),
             ("host", image.host),
             ("volume", image.volume.path),
             ("device", image.volume.device),

@@ -8,7 +8,7 @@ from holdstill import VerifyRequest, VerifyResult
 from holdstill.errors import Damaged, ExitCode
 from holdstill_cli.arguments import Commands, bytes_option, command, repository_option
 from holdstill_cli.desk import Desk
-from holdstill_cli.tables import clock, facts, printable
+from holdstill_cli.tables import facts, printable, took
 
 
 def add(commands: Commands) -> None:
@@ -66,6 +66,6 @@ def _lines(result: VerifyResult, desk: Desk) -> Iterator[str]:
             ("packs", str(result.packs)),
             ("read", desk.measure(result.read_size)),
             ("depth", "every stored byte" if result.read_data else "lists only; --read-data reads every stored byte"),
-            ("took", clock(result.seconds)),
+            ("took", took(result.seconds)),
         ]
     )
