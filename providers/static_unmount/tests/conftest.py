@@ -15,6 +15,7 @@ from holdstill.model.choices import StaticMethod
 from holdstill.model.volume import Mode
 from holdstill.spi.still import HoldRequest
 from holdstill_platforms.linux.identify import identify
+from holdstill_static_unmount import plugin
 from holdstill_static_unmount.linux import table
 from holdstill_testing.torture import dice
 
@@ -116,6 +117,44 @@ def request_for(journal):
 @pytest.fixture(name="identify")
 def _identify():
     return identify
+
+
+@pytest.fixture
+def place(mounted) -> tuple[str, str]:
+    """Of the one volume of a suite: the loop device, and where it is mounted."""
+    return mounted()
+
+
+@pytest.fixture
+def make_still_by(place, request_for):
+    """The maker of a suite's stills, by one method."""
+
+    def by(method: str):
+        like = request_for(method)
+        return lambda request: plugin.snapshot(
+            volume=identify(place[0]),
+            request=HoldRequest(request.run, request.holds, mode=like.mode, static_method=like.static_method),
+        )
+
+    return by
+
+
+@pytest.fixture
+def write_straight(still, place) -> Iterator[Callable[[int, bytes], None]]:
+    """Writes to the device itself; put back before the still is released, so that the file system survives."""
+    before = []
+
+    def write(offset: int, content: bytes) -> None:
+        with open(place[0], "r+b", buffering=0) as raw:
+            before.append((offset, os.pread(raw.fileno(), len(content), offset)))
+            os.pwrite(raw.fileno(), content, offset)
+            os.fsync(raw.fileno())
+
+    yield write
+    with open(place[0], "r+b", buffering=0) as raw:
+        for offset, content in before:
+            os.pwrite(raw.fileno(), content, offset)
+        os.fsync(raw.fileno())
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ import pytest
 from holdstill.errors import LeftHeld, VolumeBusy, VolumeUnusable
 from holdstill.model.volume import Mount
 from holdstill.spi.holds import UndoState
-from holdstill.spi.still import HoldRequest
 from holdstill_static_unmount import plugin
 from holdstill_static_unmount.linux import shape, static, table, undoing, unmounted
 from holdstill_static_unmount.linux.kernel import Kernel
@@ -30,16 +29,8 @@ def is_mounted(point: str) -> bool:
 
 class TestStill(StillSuite):
     @pytest.fixture
-    def place(self, mounted):
-        return mounted()
-
-    @pytest.fixture
-    def make_still(self, place, identify, request_for):
-        like = request_for("unmount")
-        return lambda request: plugin.snapshot(
-            volume=identify(place[0]),
-            request=HoldRequest(request.run, request.holds, mode=like.mode, static_method=like.static_method),
-        )
+    def make_still(self, make_still_by):
+        return make_still_by("unmount")
 
     @pytest.fixture
     def truth(self, still, place):
@@ -50,21 +41,8 @@ class TestStill(StillSuite):
         return lambda: set() if is_mounted(place[1]) else {f"{place[1]} unmounted"}
 
     @pytest.fixture
-    def change(self, still, place):
-        """Straight to the device; put back before the still is released, so that the file system survives."""
-        before = []
-
-        def write(offset, content):
-            with open(place[0], "r+b", buffering=0) as raw:
-                before.append((offset, os.pread(raw.fileno(), len(content), offset)))
-                os.pwrite(raw.fileno(), content, offset)
-                os.fsync(raw.fileno())
-
-        yield write
-        with open(place[0], "r+b", buffering=0) as raw:
-            for offset, content in before:
-                os.pwrite(raw.fileno(), content, offset)
-            os.fsync(raw.fileno())
+    def change(self, write_straight):
+        return write_straight
 
     @pytest.fixture
     def lose(self, place):
