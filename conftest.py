@@ -1,0 +1,20 @@
+"""What holds for every test, wherever it lives."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+
+def _stay(_signal: int, _frame: FrameType | None) -> None:
+    """Nothing: but unlike a signal that is ignored, a handler is not inherited by the programs that tests start."""
+
+
+def pytest_configure() -> None:
+    """Programs that tests start must hear signals, also when whoever started pytest ignores them (nohup, a job in
+    the background).
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _stay)
