@@ -23,7 +23,7 @@ from holdstill.pipeline.backup import Backup
 from holdstill.pipeline.finding import find
 from holdstill.pipeline.recover import Recovered, heal, recover
 from holdstill.pipeline.restore import Restore
-from holdstill.pipeline.survey import survey
+from holdstill.pipeline.survey import Surveyed, survey
 from holdstill.pipeline.workers import cores
 from holdstill.plugins.registry import PluginRow, Plugins
 from holdstill.preferences.files import Places
@@ -55,11 +55,11 @@ class SurveyedMap:
     """The used blocks of a volume: the facts, and the runs as a stream that may be read more than once."""
 
     result: MapResult
-    _windows: Iterator[Extents]
+    _surveyed: Surveyed
 
     def windows(self) -> Iterator[Extents]:
         """The used bytes, ascending, window by window."""
-        return self._windows
+        return self._surveyed.windows()
 
 
 class Engine:
@@ -179,7 +179,7 @@ class Engine:
                 surveyed.whole_volume_because,
                 surveyed.notes,
             )
-            yield SurveyedMap(result, surveyed.windows())
+            yield SurveyedMap(result, surveyed)
 
     def volumes(self) -> list[VolumeFacts]:
         """Every volume of this host that could be imaged. Raises ``NoProvider`` without a platform plugin."""

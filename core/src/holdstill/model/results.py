@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from holdstill.model.image import Image, Sizes, Unread
+from holdstill.model.image import Sizes, Unread
 from holdstill.model.volume import Consistency, FilesystemFacts, Mode, VolumeFacts
 
 
@@ -65,9 +65,7 @@ class VerifyResult:
 
 @attrs.frozen
 class MapResult:
-    """The used blocks of a volume, as a stream: ``extents`` is iterated once, ``(offset, length)`` in bytes,
-    ascending.
-    """
+    """What is known of a volume's used blocks; the runs themselves come as a stream beside it."""
 
     volume: VolumeFacts
     filesystem: FilesystemFacts | None
@@ -75,6 +73,3 @@ class MapResult:
     used_size: int
     whole_volume_because: str | None
     notes: tuple[str, ...] = ()
-
-
-__all__ = ["BackupResult", "Finding", "Image", "MapResult", "RestoreResult", "VerifyResult"]

@@ -23,7 +23,7 @@ from holdstill.spi.meter import Meter
 ROUNDS: Final = 3
 #: chunks that are read twice, to say how much changes
 SAMPLES: Final = 64
-#: windows of two maps are matched in pieces of this many bytes
+#: maps are looked through in pieces of this many bytes, a multiple of every chunk size
 _PIECE: Final = 1 << 30
 
 
@@ -111,7 +111,7 @@ def _sample(surveyed: Surveyed, chunk_size: int) -> list[tuple[int, Extents]]:
     every = max(1, surveyed.used_size // SAMPLES)
     chosen: list[tuple[int, Extents]] = []
     passed, due = 0, every // 2
-    for window in surveyed.windows():
+    for _, window in regroup(surveyed.windows(), _PIECE):  # so that no chunk stands in two windows
         ends = np.cumsum(window.lengths) + passed
         while due < int(ends[-1]) and len(chosen) < SAMPLES:
             at = int(np.searchsorted(ends, due, side="right"))

@@ -10,7 +10,7 @@ from holdstill.model.image import Image
 from holdstill.pipeline.hold import in_use_by
 from holdstill.plugins.registry import Plugins
 from holdstill.repository.blobs import BlobReader
-from holdstill.repository.layout import ID_SIZE, BlobKind
+from holdstill.repository.layout import BlobKind
 from holdstill.repository.repository import Repository
 from holdstill.spi.conversation import Conversation
 from holdstill.spi.restore import RestoreTarget
@@ -81,16 +81,12 @@ def _is_ours_to_write(target: Volume, *, unmount: bool, own_paths: tuple[str, ..
 def ensure_complete(blobs: BlobReader, image: Image) -> None:
     """Is every chunk of the image known to be in a pack? Reads the pages, not the data. Raises ``Damaged``."""
     for _, _, ids in blobs.walk(image.chunks, BlobKind.CHUNK):
-        if ids is None:
-            continue
-        try:
-            blobs.plan(BlobKind.CHUNK, [ids[at : at + ID_SIZE] for at in range(0, len(ids), ID_SIZE)])
-        except Damaged as damage:
+        if ids is not None and (missing := blobs.missing(BlobKind.CHUNK, ids)):
             raise Damaged(
-                f"the image is not complete ({damage}); nothing was written",
+                f"the image is not complete: {missing} of its chunks are in no pack; nothing was written",
                 subject=f"image {image.id[:12]}",
                 next_step="`holdstill verify` says what is damaged, and which images are whole",
-            ) from damage
+            )
 
 
 def confirm(plan: Plan, now_on_it: str, talk: Conversation) -> None:

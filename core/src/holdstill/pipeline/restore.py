@@ -57,7 +57,7 @@ class Restore:
             if self.request.unmount and target.facts.mounts:
                 target.unmount()
                 target = find(self.plugins, path)
-            undo.pop_all()  # from here on a file that is half written is kept: `--to` can go on with it
+            undo.pop_all()  # from here on a file that is half written is kept, its head blank
             return self._write_and_prove(plan, target, began)
 
     def _where(self) -> tuple[str, bool]:

@@ -23,8 +23,8 @@ from holdstill.spi.writer import Writer
 HEAD: Final = 1 << 20
 #: bytes of volume whose chunks are fetched together: each pack is read once for all of them
 BATCH: Final = 1 << 30
-#: what one read of a pack may hold in memory, encoded and decoded
-_UNDER_WAY: Final = 16 << 20
+#: what one read of a pack decodes to at most: counted against what may be under way
+_DECODED: Final = 16 << 20
 _BLOCK: Final = 4096
 
 
@@ -132,7 +132,7 @@ class ImageWriter:
             return done, written
 
         reads = self.blobs.plan(BlobKind.CHUNK, list(places))
-        for done, written in in_order(work, reads, self.talk, workers=self.workers, item_size=_UNDER_WAY):
+        for done, written in in_order(work, reads, self.talk, workers=self.workers, item_size=_DECODED):
             self.written_size += written
             meter.advance(done)
 
