@@ -103,15 +103,15 @@ class Heap:
     def __init__(self):
         self.pages = {}
 
-    def known(self, kind, blob_id):
-        return blob_id == ZERO_ID or blob_id in self.pages
+    def known(self, kind, ids):
+        return [blob_id == ZERO_ID or blob_id in self.pages for blob_id in ids]
 
     def encode(self, kind, blob_id, buffer):
         return blob_id, bytes(buffer)
 
-    def add(self, blob):
-        self.pages[blob[0]] = blob[1]
-        return len(blob[1])
+    def add(self, kind, blobs):
+        self.pages.update(blobs)
+        return len(blobs)
 
 
 def listed(heap, tree, fanout):

@@ -31,10 +31,11 @@ from holdstill.pipeline.patience import patiently
 from holdstill.pipeline.sheet import Sheet
 from holdstill.pipeline.survey import Surveyed, survey
 from holdstill.plugins.registry import Plugins
-from holdstill.repository.layout import ID_SIZE, ZERO_ID, BlobKind
+from holdstill.repository.layout import ZERO_ID, BlobKind
 from holdstill.repository.pages import TreeBuilder
 from holdstill.repository.repository import Repository
 from holdstill.repository.session import WriterSession
+from holdstill.repository.trees import split
 from holdstill.spi.conversation import Conversation
 from holdstill.spi.meter import Meter
 from holdstill.spi.reader import Reader
@@ -264,11 +265,9 @@ class _Counted:
     encoded_size: int = 0
 
     def append(self, ids: bytes) -> None:
-        for at in range(0, len(ids), ID_SIZE):
-            identity = ids[at : at + ID_SIZE]
-            if identity != ZERO_ID:
-                self.chunks += 1
-                self.encoded_size += self.session.need(BlobKind.CHUNK, identity)
+        filled = [identity for identity in split(ids) if identity != ZERO_ID]
+        self.chunks += len(filled)
+        self.encoded_size += self.session.need(BlobKind.CHUNK, filled)
         self.tree.append(ids)
 
     def append_zeros(self, count: int) -> None:

@@ -52,7 +52,7 @@ class Codecs:
 
     def encode(self, plain: Buffer) -> tuple[Codec, bytes]:
         """The tag and the encoded bytes, never more than ``plain`` has."""
-        if not self._hopeless(plain):
+        if self._tag is Codec.ZSTD or not self._hopeless(plain):
             packed = self._compress(plain)
             if len(packed) < len(plain):
                 return self._tag, packed
@@ -82,7 +82,10 @@ class Codecs:
         return self._local.compressor().compress(plain) if self._tag is Codec.ZSTD else zlib.compress(plain, 1)
 
     def _hopeless(self, plain: Buffer) -> bool:
-        """Would compressing be time lost? Judged by a few KiB from the start, the middle and the end."""
+        """Would compressing be time lost? Judged by a few KiB from the start, the middle and the end.
+
+        zstd itself runs through noise faster than such a look at everything else would cost.
+        """
         if len(plain) < _TRIED_FROM:
             return False
         view = memoryview(plain)
