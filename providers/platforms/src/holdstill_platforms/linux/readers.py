@@ -12,6 +12,7 @@ from holdstill.model.buffers import Room
 from holdstill.model.extents import Extents
 from holdstill.spi.reader import Reader
 from holdstill_platforms.linux import ioctls, sysfs
+from holdstill_platforms.linux.cached import Cached
 from holdstill_platforms.linux.channel import Channel, EndedEarly, flat
 from holdstill_platforms.linux.lease import FileWatch
 
@@ -81,15 +82,22 @@ class BlockReader(ChannelReader):
 
 
 class FileReader(ChannelReader):
-    """A plain file; see ``FileWatch`` for what ``exclusive`` means."""
+    """A plain file; see ``FileWatch`` for what ``exclusive`` means.
 
-    def __init__(self, channel: Channel, path: str, *, exclusive: bool) -> None:
+    ``stored``: nothing but what the disk has will do, as for a proof; else what is cached need not be read again.
+    """
+
+    def __init__(self, channel: Channel, path: str, *, exclusive: bool, stored: bool = False) -> None:
         super().__init__(channel, path)
+        self._cached = None if stored else Cached(channel.fd)
         self._watch = FileWatch(channel.fd, path) if exclusive else None
 
     def readinto(self, offset: int, buffer: Room) -> None:
         """Fill ``buffer`` with the bytes from ``offset`` on, or raise ``ReadFault`` naming that range."""
-        super().readinto(offset, buffer)
+        room = flat(buffer)
+        self._channel.check(offset, len(room))
+        if self._cached is None or not self._cached.take(offset, room):
+            super().readinto(offset, room)
         if self._watch is not None:
             self._watch.look()
 
@@ -97,6 +105,12 @@ class FileReader(ChannelReader):
         """The holes of a sparse file in ``[start, end)``, as the file system tells of them."""
         self._channel.check(start, max(end - start, 0))
         return holes(self._channel.fd, start, end)
+
+    def close(self) -> None:
+        """Let go of it."""
+        super().close()
+        if self._cached is not None:
+            self._cached.close()
 
     def changed(self) -> str | None:
         """Why the file may not be what it was when it was opened, or None."""

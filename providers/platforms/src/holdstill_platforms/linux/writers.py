@@ -188,4 +188,4 @@ class FileWriter(ChannelWriter):
 
     def reader(self) -> Reader:
         """A reader of what is stored."""
-        return FileReader(open_file(self._path, os.O_RDONLY, direct=True), self._path, exclusive=False)
+        return FileReader(open_file(self._path, os.O_RDONLY, direct=True), self._path, exclusive=False, stored=True)
