@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from holdstill.errors import StructureFault
 from holdstill.model.extents import Extents
 from holdstill_filesystems.bits import from_packed
+from holdstill_filesystems.blocks import Blocks, Numbers
 from holdstill_filesystems.crc import CRC32C
-from holdstill_filesystems.ext.blocks import Blocks, Numbers
 from holdstill_filesystems.ext.features import RoCompat
 from holdstill_filesystems.ext.groups import LAYOUT, Groups
 from holdstill_filesystems.ext.superblock import Superblock

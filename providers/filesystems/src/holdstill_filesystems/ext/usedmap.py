@@ -8,8 +8,8 @@ from holdstill.errors import StructureFault
 from holdstill.model.blockmap import BlockMap, WholeVolume
 from holdstill.model.extents import Extents
 from holdstill.spi.reader import Reader
+from holdstill_filesystems.blocks import Blocks
 from holdstill_filesystems.ext.bitmaps import used_in_groups
-from holdstill_filesystems.ext.blocks import Blocks
 from holdstill_filesystems.ext.features import Compat
 from holdstill_filesystems.ext.groups import read_groups, reserved
 from holdstill_filesystems.ext.journal import Journal
