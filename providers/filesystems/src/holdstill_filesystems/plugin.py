@@ -13,6 +13,7 @@ from holdstill.spi.provider import ProviderInfo
 from holdstill.spi.reader import Reader
 from holdstill_filesystems.ext import usedmap as ext
 from holdstill_filesystems.recognise import recognised
+from holdstill_filesystems.xfs import usedmap as xfs
 
 API: Final = 0
 #: who reads the used blocks of what. Each may also raise ``StructureFault``, which means: the whole volume
@@ -20,6 +21,7 @@ _MAPS: Final[dict[str, Callable[[Reader], BlockMap | WholeVolume]]] = {
     "ext2": ext.used_blocks,
     "ext3": ext.used_blocks,
     "ext4": ext.used_blocks,
+    "xfs": xfs.used_blocks,
 }
 
 
