@@ -11,6 +11,7 @@ from holdstill.model.volume import FilesystemFacts
 from holdstill.plugins.hookspecs import hookimpl
 from holdstill.spi.provider import ProviderInfo
 from holdstill.spi.reader import Reader
+from holdstill_filesystems.btrfs import usedmap as btrfs
 from holdstill_filesystems.ext import usedmap as ext
 from holdstill_filesystems.recognise import recognised
 from holdstill_filesystems.xfs import usedmap as xfs
@@ -22,6 +23,7 @@ _MAPS: Final[dict[str, Callable[[Reader], BlockMap | WholeVolume]]] = {
     "ext3": ext.used_blocks,
     "ext4": ext.used_blocks,
     "xfs": xfs.used_blocks,
+    "btrfs": btrfs.used_blocks,
 }
 
 
