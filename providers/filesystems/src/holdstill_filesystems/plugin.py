@@ -13,6 +13,7 @@ from holdstill.spi.provider import ProviderInfo
 from holdstill.spi.reader import Reader
 from holdstill_filesystems.btrfs import usedmap as btrfs
 from holdstill_filesystems.ext import usedmap as ext
+from holdstill_filesystems.jfs import usedmap as jfs
 from holdstill_filesystems.recognise import recognised
 from holdstill_filesystems.xfs import usedmap as xfs
 
@@ -24,6 +25,7 @@ _MAPS: Final[dict[str, Callable[[Reader], BlockMap | WholeVolume]]] = {
     "ext4": ext.used_blocks,
     "xfs": xfs.used_blocks,
     "btrfs": btrfs.used_blocks,
+    "jfs": jfs.used_blocks,
 }
 
 
