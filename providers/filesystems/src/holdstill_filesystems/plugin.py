@@ -11,10 +11,13 @@ from holdstill.model.volume import FilesystemFacts
 from holdstill.plugins.hookspecs import hookimpl
 from holdstill.spi.provider import ProviderInfo
 from holdstill.spi.reader import Reader
+from holdstill_filesystems import whole
 from holdstill_filesystems.btrfs import usedmap as btrfs
+from holdstill_filesystems.exfat import usedmap as exfat
 from holdstill_filesystems.ext import usedmap as ext
-from holdstill_filesystems.jfs import usedmap as jfs
+from holdstill_filesystems.fat import usedmap as fat
 from holdstill_filesystems.recognise import recognised
+from holdstill_filesystems.swap import usedmap as swap
 from holdstill_filesystems.xfs import usedmap as xfs
 
 API: Final = 0
@@ -23,9 +26,11 @@ _MAPS: Final[dict[str, Callable[[Reader], BlockMap | WholeVolume]]] = {
     "ext2": ext.used_blocks,
     "ext3": ext.used_blocks,
     "ext4": ext.used_blocks,
+    "vfat": fat.used_blocks,
+    "exfat": exfat.used_blocks,
+    "swap": swap.used_blocks,
     "xfs": xfs.used_blocks,
     "btrfs": btrfs.used_blocks,
-    "jfs": jfs.used_blocks,
 }
 
 
@@ -47,7 +52,7 @@ def recognise(reader: Reader) -> FilesystemFacts | None:
 def enumerate_used_blocks(reader: Reader, facts: FilesystemFacts) -> BlockMap | WholeVolume:
     """Read which blocks are in use, or say why that is not known."""
     if facts.name not in _MAPS:
-        return WholeVolume(f"{facts.name}: its used blocks cannot be read yet")
+        return WholeVolume(whole.reason(facts.name))
     try:
         return _MAPS[facts.name](reader)
     except StructureFault as fault:
