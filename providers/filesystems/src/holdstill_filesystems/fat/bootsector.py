@@ -151,7 +151,9 @@ class BootSector:
             mirrored = not record["ext_flags"] & _NOT_MIRRORED
             record.require("ext_flags", mirrored, "the copies of the table are not kept equal")
         else:
-            record.require("root_entries", record["root_entries"] > 0, "there is no root directory")
+            entries = record["root_entries"]
+            record.require("root_entries", entries > 0, "there is no root directory")
+            record.require("root_entries", entries * 32 % self.sector_size == 0, "it should fill whole sectors")
 
     def _check_places(self, volume_size: int) -> None:
         record = self.record
