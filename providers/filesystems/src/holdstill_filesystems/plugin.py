@@ -16,6 +16,8 @@ from holdstill_filesystems.btrfs import usedmap as btrfs
 from holdstill_filesystems.exfat import usedmap as exfat
 from holdstill_filesystems.ext import usedmap as ext
 from holdstill_filesystems.fat import usedmap as fat
+from holdstill_filesystems.jfs import usedmap as jfs
+from holdstill_filesystems.ntfs import usedmap as ntfs
 from holdstill_filesystems.recognise import recognised
 from holdstill_filesystems.swap import usedmap as swap
 from holdstill_filesystems.xfs import usedmap as xfs
@@ -31,6 +33,8 @@ _MAPS: Final[dict[str, Callable[[Reader], BlockMap | WholeVolume]]] = {
     "swap": swap.used_blocks,
     "xfs": xfs.used_blocks,
     "btrfs": btrfs.used_blocks,
+    "jfs": jfs.used_blocks,
+    "ntfs": ntfs.used_blocks,
 }
 
 
