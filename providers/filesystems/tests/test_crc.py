@@ -38,3 +38,18 @@ def test_many_are_as_one(messages, data):
     found = CRC32C.many(rows, np.array(seeds, dtype=np.uint32))
 
     assert found.tolist() == [CRC32C.one(*pair) for pair in zip(messages, seeds, strict=True)]
+
+
+@pytest.mark.parametrize("length", [997, 998, 999, 1000, 1305, 1306, 1613, 4064, 4096, 5000, 16352])
+def test_long_messages_that_are_made_shorter(length):
+    generator = np.random.default_rng(length)
+    rows = generator.integers(0, 256, (3, length), dtype=np.uint8)
+    seeds = generator.integers(0, 1 << 32, 3, dtype=np.uint32)
+    before = rows.copy()
+
+    found = CRC32C.many(rows, seeds)
+
+    assert found.tolist() == [
+        plain(0x82F63B78, row.tobytes(), int(seed)) for row, seed in zip(rows, seeds, strict=True)
+    ]
+    assert (rows == before).all(), "the caller's bytes were changed"

@@ -58,6 +58,7 @@ KINDS = [
     Kind("dup-data", "-d dup -m dup", size=256 * MIB, slow=True),
     Kind("mixed", "-M", size=64 * MIB),
     Kind("mixed-single", "-M -m single -d single", size=48 * MIB, slow=True),
+    Kind("small", "-M -m single -d single", life="fill", size=18 * MIB),
     Kind("nodes-4k", "-n 4096", life="fill many age"),
     Kind("nodes-64k", "-n 65536", slow=True),
     Kind("xxhash", "--csum xxhash"),

@@ -51,7 +51,7 @@ def test_the_command_shows_the_map(made):
 
 
 class TestPublishedSuite(BlockMapSuite):
-    """Mixed is the smallest of the kinds."""
+    """On the smallest of the kinds."""
 
     @pytest.fixture
     def enumerate_used_blocks(self):
@@ -59,13 +59,13 @@ class TestPublishedSuite(BlockMapSuite):
 
     @pytest.fixture
     def facts(self, made):
-        with FileReader(made("mixed").path) as reader:
+        with FileReader(made("small").path) as reader:
             return plugin.recognise(reader)
 
     @pytest.fixture
     def image(self, made):
-        return made("mixed").path.read_bytes()
+        return made("small").path.read_bytes()
 
     @pytest.fixture
     def truth(self, made):
-        return made("mixed").truth()
+        return made("small").truth()
