@@ -4,8 +4,8 @@ A CRC is linear: each byte of a message changes the result by a value that depen
 follow it, and on nothing else. So there is one table of these values, and a checksum is one look-up a byte, all at
 once, and an xor of what was found.
 
-Long messages are made shorter first. Some power of x leaves the same remainder as a sum of a few lower ones: then a byte
-may be taken away from its place, if it is added (xor) to as many places further on. That is done for hundreds of bytes
+Long messages are made shorter first. Some power of x leaves the same remainder as a sum of a few lower ones: then a
+byte may be taken from its place, if it is added (xor) to as many places further on. That is done for hundreds of bytes
 at once, until so few are left that looking them up costs little.
 
 Registers are kept as they are: no final inversion, as the file systems that use them want it.
