@@ -169,6 +169,25 @@ class JfsImage:
     def size(self) -> int:
         return self.path.stat().st_size
 
+    def words(self, at: int, count: int) -> tuple[int, ...]:
+        """32-bit words of the superblock."""
+        with FileReader(self.path) as reader:
+            return struct.unpack(f"<{count}I", reader.read(0x8000 + at, 4 * count))
+
+    @property
+    def flags(self) -> int:
+        return self.words(36, 1)[0]
+
+    @property
+    def log(self) -> int:
+        """Where the log begins, in bytes."""
+        return self.words(72, 2)[1] * BLOCK
+
+    @cached_property
+    def honest(self) -> Extents:
+        """What the plugin says of the image as it was made."""
+        return self.map()
+
     def map(self) -> Extents:
         """What the plugin says is used."""
         with FileReader(self.path) as reader:
@@ -253,3 +272,23 @@ def every_kind(request: pytest.FixtureRequest, jfs: Callable[[str], JfsImage]) -
 def every_aged(request: pytest.FixtureRequest, jfs: Callable[[str], JfsImage]) -> JfsImage:
     """Each image that the kernel has worked on."""
     return jfs(request.param)
+
+
+@pytest.fixture
+def new_jfs(tmp_path: Path) -> Callable[[int, str], JfsImage]:
+    """Makes an image of its own for one test: its size, and options of mkfs.jfs."""
+
+    def new(size: int, options: str) -> JfsImage:
+        path = tmp_path / "own.img"
+        with path.open("wb") as image:
+            image.truncate(size)
+        run("mkfs.jfs", "-q", *options.split(), path)
+        return JfsImage(path)
+
+    return new
+
+
+@pytest.fixture
+def jfs_image() -> type[JfsImage]:
+    """The class, for images that a test makes itself."""
+    return JfsImage

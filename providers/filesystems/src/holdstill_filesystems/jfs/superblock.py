@@ -182,6 +182,8 @@ class Superblock:
     def _check_copy(self, copy: Record) -> None:
         for name in _COPIED:
             copy.require(name, copy[name] == self.record[name], f"the first superblock says {self.record[name]}")
+        differs = (copy["flag"] ^ self.record["flag"]) & _INLINE_LOG
+        copy.require("flag", not differs, "only one superblock says that the log is in this volume")
 
     def _check_left_in_order(self, reader: Reader) -> None:
         state = self.record["state"]
