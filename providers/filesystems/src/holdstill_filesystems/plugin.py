@@ -20,6 +20,7 @@ from holdstill_filesystems.jfs import usedmap as jfs
 from holdstill_filesystems.ntfs import usedmap as ntfs
 from holdstill_filesystems.recognise import recognised
 from holdstill_filesystems.swap import usedmap as swap
+from holdstill_filesystems.ufs import usedmap as ufs
 from holdstill_filesystems.xfs import usedmap as xfs
 
 API: Final = 0
@@ -31,6 +32,7 @@ _MAPS: Final[dict[str, Callable[[Reader], BlockMap | WholeVolume]]] = {
     "vfat": fat.used_blocks,
     "exfat": exfat.used_blocks,
     "swap": swap.used_blocks,
+    "ufs": ufs.used_blocks,
     "xfs": xfs.used_blocks,
     "btrfs": btrfs.used_blocks,
     "jfs": jfs.used_blocks,
