@@ -93,10 +93,15 @@ class FileTable:
         """Where the table lies, in bytes."""
         return self._table.runs.extents(self.boot.cluster_size)
 
+    @property
+    def records(self) -> int:
+        """How many records it has room for, used or not."""
+        return min(self._table.size, self._table.runs.clusters * self.boot.cluster_size) // self.boot.record_size
+
     def record(self, number: int) -> FileRecord:
         """The record of this number. Raises ``StructureFault`` if there is none, or it is not in use."""
         size = self.boot.record_size
-        if (number + 1) * size > min(self._table.size, self._table.runs.clusters * self.boot.cluster_size):
+        if number >= self.records:
             raise StructureFault(f"the file table has no record {number}")
         place = next(self._table.runs.pieces(number * size, 1, self.boot.cluster_size))[0]
         return FileRecord.parse(self._table.read(number * size, size), place, number)
