@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import subprocess
 
@@ -191,7 +192,7 @@ class TestAsleep:
 
     def test_however_its_name_is_written(self, said, ntfs):
         data, name = ntfs("asleep").path.read_bytes(), "hiberfil.sys".encode("utf-16-le")
-        places = [at for at in range(0, len(data), 2) if data.startswith(name, at)]
+        places = [found.start() for found in re.finditer(re.escape(name), data)]
 
         assert len(places) >= 2
         assert "hibernated" in said(*((at, b"H") for at in places), kind="asleep")
