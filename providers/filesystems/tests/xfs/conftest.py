@@ -3,63 +3,32 @@
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import os
-import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import attrs
-import numpy as np
 import pytest
 
 from holdstill.model.extents import Extents
 from holdstill_filesystems import plugin
 from holdstill_testing import volumes
-from holdstill_testing.destruction import answer, destroy
+from holdstill_testing.destruction import answer
 from holdstill_testing.fakes.file_reader import FileReader
 from holdstill_testing.torture import dice, full
+from holdstill_testing.xfs_forge import shatter
+from holdstill_testing.xfs_images import COPIED, Kind, XfsImage, run
 
 MIB = 1 << 20
-#: mkfs.xfs makes small file systems for its own tests only; these three say that this is one
-SMALL = {**os.environ, "TEST_DIR": "small", "TEST_DEV": "small", "QA_CHECK_FS": "small"}
 #: fallocate(2): keep the size, punch a hole
 PUNCH = 3
-#: the files that mkfs.xfs copies into images that are never mounted
-COPIED = [f"file{number}" for number in range(25)]
-
-
-def run(*command: str | Path, ok: tuple[int, ...] = (0,)) -> str:
-    done = subprocess.run(
-        [str(word) for word in command], capture_output=True, text=True, errors="replace", env=SMALL, check=False
-    )
-    assert done.returncode in ok, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-@attrs.frozen
-class Kind:
-    """How to make one kind of image: what mkfs.xfs is told, how it is mounted, and what happens to it (in order).
-
-    Without ``life`` it is never mounted: not every kernel has version 4, or blocks larger than a page. mkfs.xfs fills
-    those. ``slow`` kinds are made in torture runs only.
-    """
-
-    name: str
-    options: str = ""
-    life: str = "fill age"
-    size: int = 64 * MIB
-    mount: str = "nouuid"
-    slow: bool = False
-
-
 V4 = "-m crc=0"
 KINDS = [
     Kind("default"),
     Kind("empty", life="", slow=True),
+    Kind("small-log", "-l size=6m,su=32k", slow=True),
+    Kind("suite", life="fill freeze", size=20 * MIB, slow=True),
     Kind("frozen", life="fill age freeze"),
-    Kind("frozen-stripe", "-d su=64k,sw=2 -l su=64k", life="fill age freeze", size=80 * MIB),
+    Kind("frozen-stripe", "-d su=64k,sw=2 -l su=64k", life="fill age freeze", size=80 * MIB, slow=True),
     Kind("full", life="fill stuff"),
     Kind("one-group-left", life="stuff freeze", size=80 * MIB, slow=True),
     Kind("shattered", life="fill shatter"),
@@ -79,10 +48,10 @@ KINDS = [
     Kind("stripe", "-d su=64k,sw=2 -l su=64k", slow=True),
     Kind("log-in-group-0", "-l agnum=0,size=6m", slow=True),
     Kind("three-groups-odd-size", "-d agcount=3", size=70 * MIB + 7 * 512),
-    Kind("changed-uuid", life="fill uuid fill2"),
+    Kind("changed-uuid", life="fill uuid fill2", slow=True),
     Kind("changed-uuid-frozen", life="fill uuid age freeze", slow=True),
     Kind("grown", "-d size=40m", life="fill grow age", size=72 * MIB, slow=True),
-    Kind("grown-frozen", "-d size=40m", life="fill grow freeze", size=72 * MIB),
+    Kind("grown-frozen", "-d size=40m", life="fill grow freeze", size=72 * MIB, slow=True),
     Kind("half-of-the-volume", "-d size=40m", size=72 * MIB, slow=True),
     Kind("deleted-while-open", life="fill unlinked"),
     Kind("repaired", life="fill age cut repair fill2", slow=True),
@@ -94,7 +63,9 @@ KINDS = [
     Kind("v4-64k", f"{V4} -b size=65536", life="", size=320 * MIB, slow=True),
     Kind("v4-attr1-no-ftype-ci", f"{V4} -i attr=1 -n ftype=0,version=ci", life="", slow=True),
 ]
-BY_NAME = {kind.name: kind for kind in KINDS}
+#: free space in pieces that no kernel here would make, and that nobody uses: no subject for xfs_repair
+FORGED = Kind("v4-shattered", f"{V4} -l agnum=0", life="forge")
+BY_NAME = {kind.name: kind for kind in (*KINDS, FORGED)}
 
 
 # --- a life -------------------------------------------------------------------------------------------
@@ -111,7 +82,7 @@ class Life:
     def live(self) -> None:
         """Mounted once for every step: so the log holds several mounts."""
         for step in self.kind.life.split():
-            if step in {"uuid", "cut", "repair"}:
+            if step in {"uuid", "cut", "repair", "forge"}:
                 getattr(self, step)()
                 continue
             with volumes.mounted(self.path, "-o", self.kind.mount) as point:
@@ -131,7 +102,7 @@ class Life:
         small.mkdir()
         for number in range(600):
             (small / f"{number}").write_bytes(self.chance.randbytes(self.chance.randrange(6000)))
-        os.sync()
+        run("sync", "-f", point)
         for number in range(600):
             if number % 4:
                 (small / f"{number}").unlink()
@@ -170,7 +141,7 @@ class Life:
             folder.mkdir()
             for name in range(60):
                 (folder / f"{name}").write_bytes(b"worn")
-            os.sync()
+            run("sync", "-f", point)
             for name in range(60):
                 (folder / f"{name}").unlink()
 
@@ -204,132 +175,11 @@ class Life:
     def grow(self, point: Path) -> None:
         run("xfs_growfs", "-d", point)
 
+    def forge(self) -> None:
+        shatter(self.path, 1, 900)
+
     def uuid(self) -> None:
         run("xfs_admin", "-U", "01234567-89ab-cdef-0123-456789abcdef", self.path)
-
-
-# --- an image -----------------------------------------------------------------------------------------
-
-
-class XfsImage:
-    """An image, and what xfsprogs and the kernel say of it."""
-
-    def __init__(self, path: Path, kind: Kind) -> None:
-        self.path = path
-        self.kind = kind
-
-    @property
-    def size(self) -> int:
-        return self.path.stat().st_size
-
-    @property
-    def frozen(self) -> bool:
-        return self.kind.life.endswith(("freeze", "unlinked"))
-
-    def db(self, *commands: str) -> str:
-        """What xfs_db answers, reading only."""
-        return run("xfs_db", "-r", *(word for command in commands for word in ("-c", command)), self.path)
-
-    def fields(self, place: str, *names: str) -> dict[str, int]:
-        """Fields of a structure, as xfs_db prints them."""
-        told = self.db(place, *(f"p {name}" for name in names))
-        return {name: int(value, 0) for name, value in re.findall(r"^(\w+) = (\w+)", told, re.MULTILINE)}
-
-    def geometry(self) -> tuple[int, int, int, int]:
-        """Block size, blocks, blocks in a group, groups."""
-        found = self.fields("sb 0", "blocksize", "dblocks", "agblocks", "agcount")
-        return found["blocksize"], found["dblocks"], found["agblocks"], found["agcount"]
-
-    def truth(self) -> Extents:
-        """All but what xfs_db lists as free, in bytes, up to the end; blocks kept for the trees count as used."""
-        block, blocks, in_group, groups = self.geometry()
-        rows = np.array(
-            [
-                [int(number) for number in line.split()]
-                for line in self.db("freesp -d").splitlines()
-                if re.fullmatch(r"\s*\d+\s+\d+\s+\d+\s*", line)
-            ],
-            dtype=np.int64,
-        ).reshape(-1, 3)
-        free = Extents.from_arrays((rows[:, 0] * in_group + rows[:, 1]) * block, rows[:, 2] * block)
-        return free.complement(blocks * block).union(self.kept(block, in_group, groups))
-
-    def kept(self, block: int, in_group: int, groups: int) -> Extents:
-        """The blocks that are kept for the trees."""
-        places = []
-        for group in range(groups):
-            ring = self.fields(f"agf {group}", "flfirst", "flcount")
-            listed = re.findall(r"(\d+):(\d+|null)", self.db(f"agfl {group}", "p bno"))
-            for index in range(ring["flcount"]):
-                places.append(group * in_group + int(listed[(ring["flfirst"] + index) % len(listed)][1]))
-        return Extents.of(*((place * block, block) for place in places))
-
-    def map(self) -> Extents:
-        """What the plugin says is used."""
-        with FileReader(self.path) as reader:
-            found = answer(reader, plugin)
-        assert isinstance(found, Extents), found
-        return found
-
-    def copy(self, to: Path) -> XfsImage:
-        run("cp", "--sparse=always", self.path, to)
-        return XfsImage(to, self.kind)
-
-    def destroyed(self, to: Path, used: Extents) -> XfsImage:
-        """A copy in which every byte outside ``used`` is noise."""
-        return XfsImage(destroy(self.path, to, used), self.kind)
-
-    def recovered(self) -> str | None:
-        """What the kernel makes of the log, and what xfs_repair then objects to (a sentence), or None."""
-        if self.frozen:
-            try:
-                with volumes.mounted(self.path, "-o", self.kind.mount):
-                    pass
-            except AssertionError as failed:
-                return f"it cannot be mounted: {failed}"
-        done = subprocess.run(("xfs_repair", "-n", "-f", self.path), capture_output=True, text=True, errors="replace")
-        return None if done.returncode == 0 else f"xfs_repair objects: {done.stdout}{done.stderr}"
-
-    def files(self) -> dict[str, tuple[str, ...]] | str:
-        """Name and digest of every file; a sentence if they cannot be read. After ``recovered``."""
-        if not self.kind.life:
-            return self._files_by_db()
-        try:
-            with volumes.mounted(self.path, "-o", "ro,nouuid,norecovery") as point:
-                return volumes.hashes(point)
-        except (AssertionError, OSError) as failed:
-            return f"files cannot be read: {failed}"
-
-    def _files_by_db(self) -> dict[str, tuple[str, ...]]:
-        """What mkfs.xfs has copied in, by the runs that xfs_db tells."""
-        block, _, in_group, _ = self.geometry()
-        found: dict[str, tuple[str, ...]] = {}
-        with self.path.open("rb") as image:
-            for name in COPIED:
-                told = self.db(f"path /files/{name}", "p core.size", "bmap")
-                size = int(re.search(r"core.size = (\d+)", told).group(1))
-                content = bytearray(-(-size // block) * block)
-                for offset, group, place, count in re.findall(
-                    r"offset (\d+) startblock \d+ \((\d+)/(\d+)\) count (\d+)", told
-                ):
-                    image.seek((int(group) * in_group + int(place)) * block)
-                    content[int(offset) * block : (int(offset) + int(count)) * block] = image.read(int(count) * block)
-                found[name] = (hashlib.sha256(content[:size]).hexdigest(),)
-        return found
-
-    def missing_from(self, other: XfsImage) -> str | None:
-        """What of this sound image ``other`` has lost (a sentence), or None. Writes to ``other``, if frozen."""
-        if complaint := other.recovered():
-            return complaint
-        files = other.files()
-        if isinstance(files, str):
-            return files
-        own = self.copy(other.path.with_suffix(".own"))
-        assert own.recovered() is None, "the image should be sound to begin with"
-        try:
-            return None if files == own.files() else "files differ"
-        finally:
-            own.path.unlink()
 
 
 # --- making ---------------------------------------------------------------------------------------------
@@ -380,16 +230,25 @@ def made_xfs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], XfsIma
     return make
 
 
+@pytest.fixture
+def hurt_xfs(made_xfs: Callable[[str], XfsImage], tmp_path: Path) -> Callable[..., Path]:
+    """A copy of the image of a kind, with bytes written over it: ``hurt_xfs(kind, (offset, bytes), ...)``."""
+
+    def write(kind: str, *patches: tuple[int, bytes]) -> Path:
+        copy = made_xfs(kind).copy(tmp_path / "hurt.img")
+        with copy.path.open("r+b") as image:
+            for offset, data in patches:
+                image.seek(offset)
+                image.write(data)
+        return copy.path
+
+    return write
+
+
 @pytest.fixture(params=[kind.name for kind in KINDS if full() or not kind.slow])
 def every_xfs(request: pytest.FixtureRequest, made_xfs: Callable[[str], XfsImage]) -> XfsImage:
     """An image of each kind in turn; of the slow ones in torture runs only."""
     return made_xfs(request.param)
-
-
-@pytest.fixture
-def new_xfs(tmp_path: Path) -> Callable[..., Path]:
-    """Makes an image without files for one test: options of mkfs.xfs, size."""
-    return lambda options="", size=64 * MIB: make_xfs(Kind("own", options, "fill", size), tmp_path / "own.img").path
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from holdstill.model.extents import Extents
+from holdstill_filesystems import plugin
 from holdstill_filesystems.xfs import usedmap
 from holdstill_testing import volumes
 
@@ -18,12 +19,12 @@ def test_it_is_what_xfs_db_says(every_xfs):
     truth = every_xfs.truth()
     block, blocks, _, _ = every_xfs.geometry()
 
-    assert every_xfs.map().clip(0, block * blocks) == truth
+    assert every_xfs.map(plugin).clip(0, block * blocks) == truth
 
 
 def test_nothing_it_needs_is_outside_the_map(every_xfs, tmp_path):
     """The destruction test: all that the map calls unused becomes noise; neither xfs_repair nor a file must notice."""
-    destroyed = every_xfs.destroyed(tmp_path / "destroyed.img", every_xfs.map())
+    destroyed = every_xfs.destroyed(tmp_path / "destroyed.img", every_xfs.map(plugin))
 
     assert every_xfs.missing_from(destroyed) is None
 
@@ -39,7 +40,7 @@ def test_it_is_what_the_kernel_says(made_xfs, xfs, name):
     listed = Extents.of(*((int(first) * 512, (int(last) + 1 - int(first)) * 512) for first, last in free))
 
     assert listed
-    assert image.map() == listed.complement(image.size)
+    assert image.map(plugin) == listed.complement(image.size)
 
 
 @pytest.mark.parametrize("name", ["default", "shattered", "1k", "v4"])
@@ -50,7 +51,7 @@ def test_partclone_calls_nothing_used_that_is_outside_the_map(made_xfs, xfs, tmp
     used = Extents.of(*((int(start, 16), int(length, 16)) for start, length in told))
 
     assert used.total > 1 << 20
-    assert not used.difference(image.map())
+    assert not used.difference(image.map(plugin))
 
 
 class TestPlantedBugs:
@@ -62,14 +63,14 @@ class TestPlantedBugs:
 
         def plant(name, forgotten):
             image = made_xfs(name)
-            assert image.map().covers(forgotten)
+            assert image.map(plugin).covers(forgotten)
             honest = usedmap.used_in_groups
             monkeypatch.setattr(
                 usedmap,
                 "used_in_groups",
                 lambda *args, **more: (window.difference(forgotten) for window in honest(*args, **more)),
             )
-            return image.missing_from(image.destroyed(tmp_path / "destroyed.img", image.map()))
+            return image.missing_from(image.destroyed(tmp_path / "destroyed.img", image.map(plugin)))
 
         return plant
 
@@ -86,7 +87,7 @@ class TestPlantedBugs:
     def test_the_last_group_forgotten(self, made_xfs, lost):
         image = made_xfs("default")
         size, _, in_group, groups = image.geometry()
-        last = image.map().clip((groups - 1) * in_group * size, image.size)
+        last = image.map(plugin).clip((groups - 1) * in_group * size, image.size)
 
         assert "xfs_repair objects" in lost("default", last)
 
@@ -102,10 +103,6 @@ class TestPlantedBugs:
         assert "xfs_repair objects" in lost("shattered", self.block(image, group, leaf))
 
     def test_the_log_of_a_frozen_one_forgotten(self, made_xfs, lost):
-        image = made_xfs("frozen")
-        found = image.fields("sb 0", "logstart", "logblocks", "agblklog", "blocksize")
-        group, place = divmod(found["logstart"], 1 << found["agblklog"])
-        size, _, in_group, _ = image.geometry()
-        log = Extents.of(((group * in_group + place) * size, found["logblocks"] * size))
+        log = Extents.of(made_xfs("frozen").log())
 
         assert "it cannot be mounted" in lost("frozen", log)
