@@ -9,7 +9,7 @@ import re
 import struct
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import attrs
@@ -289,6 +289,18 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], BtrfsImage
 def every_kind(request: pytest.FixtureRequest, made: Callable[[str], BtrfsImage]) -> BtrfsImage:
     """An image of each kind in turn; of the slow ones in a torture run."""
     return made(request.param)
+
+
+@pytest.fixture
+def life_of() -> Callable[[Path], AbstractContextManager[Path]]:
+    """Mounts an image for as long as it is entered."""
+
+    @contextmanager
+    def live(image: Path) -> Iterator[Path]:
+        with attached(image) as device, mounted(device, image.with_suffix(".mnt"), "noatime") as point:
+            yield point
+
+    return live
 
 
 @pytest.fixture
