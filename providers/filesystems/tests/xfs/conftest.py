@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from holdstill.model.extents import Extents
+from holdstill.spi.reader import Reader
 from holdstill_filesystems import plugin
 from holdstill_testing import volumes
-from holdstill_testing.destruction import answer
+from holdstill_testing.destruction import PatchedReader, answer
 from holdstill_testing.fakes.file_reader import FileReader
 from holdstill_testing.torture import dice, full
 from holdstill_testing.xfs_forge import shatter
@@ -231,18 +233,17 @@ def made_xfs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], XfsIma
 
 
 @pytest.fixture
-def hurt_xfs(made_xfs: Callable[[str], XfsImage], tmp_path: Path) -> Callable[..., Path]:
-    """A copy of the image of a kind, with bytes written over it: ``hurt_xfs(kind, (offset, bytes), ...)``."""
+def hurt_xfs(made_xfs: Callable[[str], XfsImage]) -> Iterator[Callable[..., PatchedReader]]:
+    """The image of a kind, with other bytes in some places: ``hurt_xfs(kind, (offset, bytes), ...)``."""
+    with ExitStack() as opened:
 
-    def write(kind: str, *patches: tuple[int, bytes]) -> Path:
-        copy = made_xfs(kind).copy(tmp_path / "hurt.img")
-        with copy.path.open("r+b") as image:
+        def patched(kind: str, *patches: tuple[int, bytes]) -> PatchedReader:
+            reader = opened.enter_context(PatchedReader(made_xfs(kind).path))
             for offset, data in patches:
-                image.seek(offset)
-                image.write(data)
-        return copy.path
+                reader.patch(offset, data)
+            return reader
 
-    return write
+        yield patched
 
 
 @pytest.fixture(params=[kind.name for kind in KINDS if full() or not kind.slow])
@@ -252,11 +253,13 @@ def every_xfs(request: pytest.FixtureRequest, made_xfs: Callable[[str], XfsImage
 
 
 @pytest.fixture
-def said() -> Callable[[Path], Extents | str]:
+def said() -> Callable[[Path | Reader], Extents | str]:
     """The map of an image, or why there is none."""
 
-    def ask(path: Path) -> Extents | str:
-        with FileReader(path) as reader:
+    def ask(volume: Path | Reader) -> Extents | str:
+        if isinstance(volume, Reader):
+            return answer(volume, plugin)
+        with FileReader(volume) as reader:
             return answer(reader, plugin)
 
     return ask

@@ -21,7 +21,7 @@ from holdstill_filesystems.xfs.sealed import unsealed
 from holdstill_filesystems.xfs.superblock import Superblock
 
 #: more blocks than this in one level of the trees of a batch of groups are not kept in memory
-MOST_BLOCKS: Final = 1 << 22
+MOST_BLOCKS: Final = 1 << 20
 #: how many bytes of blocks are looked at together
 _BATCH: Final = 1 << 20
 _NONE: Final = 0xFFFFFFFF
