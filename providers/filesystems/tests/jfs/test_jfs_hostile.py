@@ -12,7 +12,7 @@ from holdstill_filesystems import plugin
 from holdstill_filesystems.jfs import allocation, superblock, usedmap, xtree
 from holdstill_testing.destruction import PatchedReader, answer, bounded, mutations
 from holdstill_testing.fakes.file_reader import FileReader
-from holdstill_testing.torture import rounds
+from holdstill_testing.torture import dice, rounds
 
 BLOCK, MIB = 4096, 1 << 20
 READS = 5000
@@ -188,12 +188,33 @@ def test_a_tree_that_is_its_own_child(said):
     assert "no tree is higher" in found
 
 
+def test_a_tree_of_two_levels(said, jfs):
+    """The map of a file system that was extended very often. The page of the tree takes the place of a file's block."""
+    image = jfs("resized")
+    block = 1200
+    assert block * BLOCK in image.honest
+    with FileReader(image.path) as reader:
+        entries = reader.read(INODE + 224 + 32, 3 * 16)
+        copy = struct.unpack("<I", reader.read(PRIMARY + 52, 4))[0] * BLOCK + 2 * 512
+    page = struct.pack("<8I", 0, 0, 0, 0, 0x32 | 5 << 16, 256, 1, block) + entries
+    root = struct.pack("<4I", 0x85 | 3 << 16, 18, 0, 0) + struct.pack("<4I", 0, 0, 1, block)
+
+    patches = [(at + 224 + 16, root) for at in (INODE, copy)]
+
+    assert said("resized", (block * BLOCK, page), *patches) == image.honest
+    assert "its copy" in said("resized", (INODE + 224 + 4 * 16 + 12, struct.pack("<I", 24269)))
+
+
 @pytest.mark.parametrize("kind", ["filled", "wide"])
-def test_one_flipped_bit_of_the_working_bitmap_is_never_a_map(jfs, kind):
-    """How many are free is told beside it."""
-    region = Extents.of((FIRST_BITMAP + 2048, 1024))
-    for reader in mutations(jfs(kind).path, region, f"jfs-bits/{kind}", rounds(600)):
-        _check_changed(jfs(kind), reader)
+@pytest.mark.parametrize("part", [slice(2048, 3072), slice(0, 16), slice(33, 374)], ids=["bits", "head", "tree"])
+def test_one_flipped_bit_of_a_bitmap_page_is_never_a_map(jfs, said, kind, part):
+    """How many are free, and how they lie together, is told beside the bits of the working bitmap."""
+    chance = dice(f"jfs/{kind}/{part.start}")
+    for _ in range(rounds(400)):
+        at = FIRST_BITMAP + chance.randrange(part.start, part.stop)
+        with FileReader(jfs(kind).path) as reader:
+            flipped = reader.read(at, 1)[0] ^ 1 << chance.randrange(8)
+        assert isinstance(said(kind, (at, bytes([flipped]))), str), f"byte {at}"
 
 
 @pytest.mark.parametrize("kind", ["filled", "resized", "wide", "frozen"])
@@ -210,14 +231,10 @@ def test_changed_images_give_the_honest_map_or_more_or_none(jfs, kind):
     )
     with bounded(48 * MIB):
         for reader in mutations(jfs(kind).path, regions, f"jfs/{kind}", rounds(1200)):
-            _check_changed(jfs(kind), reader)
+            found = answer(reader, plugin)
+            honest = jfs(kind).honest.clip(0, reader.size)
+            assert isinstance(found, str) or found.covers(honest), reader.patches
             assert reader.reads < READS
-
-
-def _check_changed(image, reader):
-    found = answer(reader, plugin)
-    honest = image.honest.clip(0, reader.size)
-    assert isinstance(found, str) or found.covers(honest), reader.patches
 
 
 # --- large ones ---------------------------------------------------------------------------------------
@@ -295,6 +312,27 @@ class TestTheOtherOrderOfBytes:
             (window,) = turned.used(Extents.none())
 
         assert window == image.map().clip(0, 5836 * BLOCK)
+
+    def test_the_same_tree(self, jfs):
+        runs = [(0, 16, 6), (6, 3788, 2), (8, (7 << 32) + 9, 0x123456)]
+        pages = []
+        for order, pair in (
+            ("<", lambda at, n: (n | at >> 32 << 24, at)),
+            (">", lambda at, n: (n << 8 | at >> 32, at)),
+        ):
+            head = struct.pack(f"{order}qqBBHHHII", 0, 0, 0x83, 0, 5, 18, 0, 0, 0)
+            words = [(0, start, *pair(at, length)) for start, at, length in runs]
+            pages.append(head + b"".join(struct.pack(f"{order}4I", *row[:3], row[3] & 0xFFFFFFFF) for row in words))
+        with FileReader(jfs("filled").path) as reader:
+            blocks = xtree.Blocks(reader, BLOCK, 1 << 40)
+            little, big = (
+                xtree.read_runs(blocks, page.ljust(288, b"\0"), 0, layout)
+                for page, layout in zip(pages, (xtree.PAGE, _turned(xtree.PAGE)), strict=True)
+            )
+
+        assert list(little.address) == [16, 3788, (7 << 32) + 9]
+        assert list(little.length) == [6, 2, 0x123456]
+        assert little.same(big)
 
 
 def _turned(layout):

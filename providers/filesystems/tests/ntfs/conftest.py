@@ -53,6 +53,9 @@ def mounted(image: Path, options: str = "rw") -> Iterator[Path]:
             yield point
         finally:
             run("umount", point)
+    except BaseException:
+        server.terminate()
+        raise
     finally:
         server.communicate()
         point.rmdir()

@@ -64,13 +64,14 @@ def _blocks(table: FileTable, directory: int, size: int) -> Iterator[bytes]:
 
 def _called(node: bytes, name: str) -> Iterator[int]:
     head = NODE.parse(node, 0)
-    at, end = head["entries_at"], min(head["length"], len(node))
-    head.require("entries_at", NODE.size <= at < end, "not within the node")
+    at, end = head["entries_at"], head["length"]
+    head.require("entries_at", NODE.size <= at < end <= len(node), "not within the node")
     while at < end:
         entry = ENTRY.parse(node[at:], at)
-        if entry["flags"] & _LAST:
-            return
         entry.require("length", ENTRY.size <= entry["length"] <= end - at, "an entry ends within its node")
+        if entry["flags"] & _LAST:
+            entry.require("length", at + entry["length"] == end, "the last entry ends the node")
+            return
         key = node[at + ENTRY.size : at + ENTRY.size + entry["key_length"]]
         length = 2 * key[_NAME_LENGTH] if len(key) > _NAME_LENGTH else 0
         if key[_NAME : _NAME + length].decode("utf-16-le", "replace").lower() == name:
