@@ -26,6 +26,7 @@ class Life:
         self.point = point
         self.image = image
         self.chance = dice(f"btrfs/{name}")
+        self.moving: subprocess.Popen[bytes]
 
     def fill(self) -> None:
         """Files of many sizes: inline, with holes, allocated in advance, and a subvolume."""
@@ -66,6 +67,11 @@ class Life:
         for index in range(1500):
             (folder / f"a file with a rather long name {index}").write_bytes(b"x" * (5000 if index % 4 == 0 else 30))
 
+    def many_more(self) -> None:
+        """Again so many, elsewhere."""
+        for index in range(1500):
+            (self.point / f"another file with a long name {index}").write_bytes(b"z" * (4000 if index % 3 else 200))
+
     def snapshots(self) -> None:
         """Copies of a subvolume with changes of their own."""
         for number in range(4):
@@ -80,16 +86,45 @@ class Life:
         _run("btrfs", "subvolume", "delete", *(self.point / f"copy{number}" for number in range(4)))
 
     def frozen(self) -> None:
-        """What the device holds now is the image: in the midst of whatever the kernel is at, and still mounted."""
+        """What the device holds after a freeze is the image: still mounted, and with work left to do."""
         _run("fsfreeze", "--freeze", self.point)
         try:
-            _run("cp", "--sparse=always", self.image, self.image.with_suffix(".frozen"))
+            _run("cp", "--sparse=always", self.image, self.image.with_suffix(".taken"))
         finally:
             _run("fsfreeze", "--unfreeze", self.point)
+
+    def crash(self) -> None:
+        """What the device holds at this instant is the image, whatever the kernel is at: as if power were cut.
+
+        The device's file must lie where it can be cloned: then no write comes between.
+        """
+        _run("cp", "--reflink=always", self.image, self.image.with_suffix(".taken"))
+
+    def flush(self) -> None:
+        """Flush a file right after a commit, so that it is in a log."""
+        _run("btrfs", "filesystem", "sync", self.point)
+        with (self.point / "sub" / "flushed").open("wb") as file:
+            file.write(self.chance.randbytes(100_000))
+            os.fsync(file.fileno())
 
     def balance(self) -> None:
         """Move everything into new chunks."""
         _run("btrfs", "balance", "start", "--full-balance", self.point)
+
+    def balancing(self) -> None:
+        """Begin to move everything, and come back in the midst of it (or at the end, where it is quick)."""
+        moving = subprocess.Popen(
+            ["btrfs", "balance", "start", "--full-balance", self.point], stdout=subprocess.DEVNULL
+        )
+        status = ["btrfs", "balance", "status", str(self.point)]
+        while moving.poll() is None and b"considered" not in subprocess.run(status, capture_output=True).stdout:
+            pass
+        self.moving = moving
+
+    def cancel(self) -> None:
+        """Let a balance go no further, if it has not ended."""
+        subprocess.run(["btrfs", "balance", "cancel", self.point], check=False, capture_output=True)
+        self.moving.wait()
 
     def balance_single(self) -> None:
         """Turn DUP into single."""

@@ -9,7 +9,7 @@ import re
 import struct
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import attrs
@@ -78,11 +78,18 @@ KINDS = [
     Kind("deleting", life="fill many snapshots drop frozen", slow=True),
     Kind("block-group-tree", life="block_group_tree fill age"),
     Kind("block-group-tree-balanced", life="block_group_tree fill age balance", size=256 * MIB, slow=True),
+    Kind("balancing", life="fill many snapshots balancing crash cancel", size=256 * MIB, slow=True),
+    Kind("cut-off", life="fill many age many_more crash", mount="noatime,commit=1", slow=True),
+    Kind("converted", life="convert fill age", size=256 * MIB, slow=True),
     Kind("quota", "-R quota", slow=True),
     Kind("simple-quota", life="simple_quota fill age", checkable=False, slow=True),
     Kind("odd-size", size=128 * MIB + 7 * 512 + 4096, slow=True),
 ]
-BY_NAME = {kind.name: kind for kind in KINDS}
+#: what happens while it is not mounted; the rest is done by ``Life``
+UNMOUNTED = ("convert", "block_group_tree", "metadata_uuid")
+#: no map is made of it, so it is not among the others
+FLUSHED = Kind("flushed", life="fill flush crash", mount="noatime,commit=300")
+BY_NAME = {kind.name: kind for kind in (*KINDS, FLUSHED)}
 
 
 # --- an image -----------------------------------------------------------------------------------------
@@ -99,13 +106,35 @@ def attached(image: Path, *options: str) -> Iterator[str]:
 
 
 @contextmanager
-def mounted(device: str, point: Path, options: str) -> Iterator[Path]:
+def mounted(device: str, point: Path, options: str, kind: str = "btrfs") -> Iterator[Path]:
     point.mkdir(exist_ok=True)
-    run("mount", "-t", "btrfs", "-o", options, device, point)
+    run("mount", "-t", kind, "-o", options, device, point)
     try:
         yield point
     finally:
         run("umount", point)
+
+
+@contextmanager
+def lived_in(image: Path, kind: Kind) -> Iterator[Life]:
+    """The image mounted, to be lived in. If it is to be cut off it lies on an XFS meanwhile, where files are cloned."""
+    with ExitStack() as stack:
+        place = image
+        if "crash" in kind.life:
+            host = image.with_suffix(".host")
+            with host.open("wb") as file:
+                file.truncate(1 << 30)
+            run("mkfs.xfs", "-q", host)
+            device = stack.enter_context(attached(host))
+            place = stack.enter_context(mounted(device, image.with_suffix(".hosted"), "noatime", "xfs")) / image.name
+            run("cp", "--sparse=always", image, place)
+        device = stack.enter_context(attached(place))
+        point = stack.enter_context(mounted(device, image.with_suffix(".mnt"), kind.mount))
+        yield Life(point, place, kind.name)
+        if {"frozen", "crash"} & set(kind.life.split()):
+            run("cp", "--sparse=always", place.with_suffix(".taken"), image.with_suffix(".chosen"))
+    if image.with_suffix(".chosen").exists():
+        image.with_suffix(".chosen").rename(image)
 
 
 class BtrfsImage:
@@ -244,18 +273,20 @@ def make(kind: Kind, path: Path) -> BtrfsImage:
     """An image of the kind, lived in."""
     with path.open("wb") as image:
         image.truncate(kind.size)
-    run("mkfs.btrfs", "-q", "-f", "-K", *kind.options.split(), path)
-    if "block_group_tree" in kind.life:
+    first = [deed for deed in kind.life.split() if deed in UNMOUNTED]
+    if "convert" in first:
+        run("mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-d", Path(__file__).parent, path)
+        run("btrfs-convert", path)
+    else:
+        run("mkfs.btrfs", "-q", "-f", "-K", *kind.options.split(), path)
+    if "block_group_tree" in first:
         Forge(path).move_block_groups()
-    deeds = [deed for deed in kind.life.split() if deed not in {"metadata_uuid", "block_group_tree"}]
+    deeds = [deed for deed in kind.life.split() if deed not in UNMOUNTED]
     if deeds:
-        with attached(path) as device, mounted(device, path.with_suffix(".mnt"), kind.mount) as point:
-            life = Life(point, path, kind.name)
+        with lived_in(path, kind) as life:
             for deed in deeds:
                 getattr(life, deed)()
-    if "frozen" in deeds:
-        path.with_suffix(".frozen").rename(path)
-    if "metadata_uuid" in kind.life:
+    if "metadata_uuid" in first:
         run("btrfstune", "-m", path)
     with path.open("r+b") as image:
         image.write(BOOT)

@@ -134,6 +134,14 @@ def test_numbers_of_the_superblock(forged, fields, reason):
     assert reason in said(forged.path)
 
 
+@pytest.mark.root
+def test_a_file_that_was_flushed_before_the_power_was_cut(made):
+    """Its blocks are in no extent tree: a log tells of them, which the kernel replays when it mounts."""
+    assert made("flushed").super("log_root") != "0"
+
+    assert "a log of what was flushed" in said(made("flushed").path)
+
+
 def test_a_newer_copy_of_the_superblock(forged):
     """The first one was not written last: not the file system that it says."""
     first = forged.read(64 << 10, 4096)
