@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -30,6 +31,7 @@ KINDS = [
     Kind("small-log", "-l size=6m,su=32k", slow=True),
     Kind("suite", life="fill freeze", size=20 * MIB, slow=True),
     Kind("frozen", life="fill age freeze"),
+    Kind("read-only", life="fill age readonly"),
     Kind("frozen-stripe", "-d su=64k,sw=2 -l su=64k", life="fill age freeze", size=80 * MIB, slow=True),
     Kind("full", life="fill stuff"),
     Kind("one-group-left", life="stuff freeze", size=80 * MIB, slow=True),
@@ -164,6 +166,11 @@ class Life:
         finally:
             run("fsfreeze", "-u", point)
 
+    def readonly(self, point: Path) -> None:
+        """A copy of it while it is mounted read-only takes its place."""
+        run("mount", "-o", "remount,ro", point)
+        run("cp", "--sparse=always", self.path, self.path.with_suffix(".frozen"))
+
     def cut(self) -> None:
         with volumes.mounted(self.path, "-o", self.kind.mount) as point:
             (point / "cut").write_bytes(b"cut" * 10_000)
@@ -213,9 +220,11 @@ def _prototype(source: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _root_only(request: pytest.FixtureRequest) -> None:
+def _able(request: pytest.FixtureRequest) -> None:
     if request.node.get_closest_marker("root") and os.geteuid() != 0:
         pytest.skip("needs root")
+    if shutil.which("mkfs.xfs") is None:
+        pytest.skip("needs xfsprogs")
 
 
 @pytest.fixture(scope="session")

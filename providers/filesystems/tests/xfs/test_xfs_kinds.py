@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import pytest
 
@@ -43,6 +44,7 @@ def test_it_is_what_the_kernel_says(made_xfs, xfs, name):
     assert image.map(plugin) == listed.complement(image.size)
 
 
+@pytest.mark.skipif(shutil.which("partclone.xfs") is None, reason="needs partclone")
 @pytest.mark.parametrize("name", ["default", "shattered", "1k", "v4"])
 def test_partclone_calls_nothing_used_that_is_outside_the_map(made_xfs, xfs, tmp_path, name):
     image = made_xfs(name)

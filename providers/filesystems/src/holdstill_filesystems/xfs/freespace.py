@@ -22,10 +22,10 @@ def used_in_groups(superblock: Superblock, blocks: Blocks, *, unmounted: bool) -
 
     Raises ``StructureFault``, at the latest behind the last window.
     """
-    return windows.complement(_free(superblock, blocks, unmounted), superblock.size)
+    return windows.complement(_free(superblock, blocks, unmounted=unmounted), superblock.size)
 
 
-def _free(superblock: Superblock, blocks: Blocks, unmounted: bool) -> Iterator[Extents]:  # noqa: FBT001
+def _free(superblock: Superblock, blocks: Blocks, *, unmounted: bool) -> Iterator[Extents]:
     total = 0
     for groups in batches(superblock, blocks):
         by_place = Trees(superblock, blocks, groups, "bno")
