@@ -6,6 +6,8 @@ import re
 import struct
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from holdstill.errors import StructureFault
 from holdstill.model.extents import Extents
@@ -160,6 +162,20 @@ class TestRuns:
         with pytest.raises(StructureFault):
             self.rows(bytes.fromhex(packed), 20)
 
+    @settings(max_examples=rounds(1000), deadline=None)
+    @given(st.lists(st.tuples(st.none() | st.integers(0, 1 << 40), st.integers(1, 1 << 30)), min_size=1, max_size=40))
+    def test_what_was_packed_comes_back(self, runs):
+        packed, place, start, rows = b"", 0, 0, []
+        for at, length in runs:
+            wide = _packed(length)
+            far = b"" if at is None else _packed(at - place)
+            packed += bytes([len(wide) | len(far) << 4]) + wide + far
+            place = place if at is None else at
+            rows.append((start, -1 if at is None else at, length))
+            start += length
+
+        assert self.rows(packed + b"\0", start, 1 << 41) == rows
+
     def test_noise(self):
         chance = dice("ntfs/runs")
         for _ in range(rounds(20_000)):
@@ -172,6 +188,11 @@ class TestRuns:
                 continue
             assert sum(length for _, _, length in rows) == 20
             assert all(-1 <= at <= 1000 - length for _, at, length in rows)
+
+
+def _packed(number):
+    """In as few bytes as hold it and its sign."""
+    return number.to_bytes((number if number >= 0 else ~number).bit_length() // 8 + 1, "little", signed=True)
 
 
 def test_a_sparse_large_one(new_ntfs):

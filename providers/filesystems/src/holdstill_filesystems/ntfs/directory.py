@@ -67,7 +67,7 @@ def _called(node: bytes, name: str) -> Iterator[int]:
     at, end = head["entries_at"], head["length"]
     head.require("entries_at", NODE.size <= at < end <= len(node), "not within the node")
     while at < end:
-        entry = ENTRY.parse(node[at:], at)
+        entry = ENTRY.parse(node[at : at + ENTRY.size], at)
         entry.require("length", ENTRY.size <= entry["length"] <= end - at, "an entry ends within its node")
         if entry["flags"] & _LAST:
             entry.require("length", at + entry["length"] == end, "the last entry ends the node")

@@ -84,9 +84,9 @@ class FileTable:
             raise StructureFault("the file table does not say where it lies")
         # Its further parts are described by records that lie in the first one.
         self._table = self._stream([attribute], "$MFT", cut=True)
-        if int(self._table.runs.at[0]) != boot.record["mft"]:
-            raise StructureFault(f"the file table says that it begins at cluster {int(self._table.runs.at[0])}")
         self._table = self.stream(MFT, Kind.DATA)
+        if self._table.resident is not None or int(self._table.runs.at[0]) != boot.record["mft"]:
+            raise StructureFault("the file table says that it begins elsewhere than the boot sector says")
 
     @property
     def extents(self) -> Extents:
@@ -155,7 +155,7 @@ class FileTable:
             raise StructureFault(f"an attribute list of {data.size} bytes")
         entries, at = data.read(0, data.size), 0
         while at < len(entries):
-            entry = ENTRY.parse(entries[at:], listed.record.offset)
+            entry = ENTRY.parse(entries[at : at + ENTRY.size], listed.record.offset)
             sane = ENTRY.size <= entry["length"] <= len(entries) - at
             entry.require("length", sane, "an entry ends within its list")
             begin = at + entry["name_at"]
