@@ -8,6 +8,7 @@ import pytest
 
 from holdstill.model.extents import Extents
 from holdstill_filesystems import plugin
+from holdstill_filesystems.btrfs import allocated, chunks
 from holdstill_filesystems.btrfs.nodes import Nodes
 from holdstill_filesystems.btrfs.superblock import PLACES, SIZE, Superblock
 from holdstill_testing.btrfs_forge import crc32c
@@ -98,3 +99,18 @@ def test_a_second_copy_is_no_witness(made):
         with PatchedReader(image.path) as reader:
             reader.patch(int(image.on_device(root).starts[0]) + 200, b"?")
             assert "does not fit its checksum" in answer(reader, plugin)
+
+
+def test_chunks_in_no_order_at_all(made, monkeypatch):
+    """Each break in their order costs a way down the tree: there is an end to how many are gone."""
+    monkeypatch.setattr(allocated, "_MOST_RUNS", 1)
+
+    with PatchedReader(made("balanced").path) as reader:
+        assert "more than 1 runs of any order" in answer(reader, plugin)
+
+
+def test_too_many_chunks(made, monkeypatch):
+    monkeypatch.setattr(chunks, "_MOST", 3)
+
+    with PatchedReader(made("balanced").path) as reader:
+        assert answer(reader, plugin) == "there are more than 3 chunks"

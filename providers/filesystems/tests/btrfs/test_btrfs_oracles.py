@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +43,15 @@ def test_what_partclone_calls_used_beside_it_is_free(made, name, tmp_path, tool)
 
 #: partclone leaves out second copies and most of the first MiB
 MOST_OF_IT = 0.3
+
+
+def test_sectors_of_64_kib(made, tmp_path, btrfs_image, tool):
+    """More than this kernel mounts."""
+    path = tmp_path / "sectors.img"
+    with path.open("wb") as image:
+        image.truncate(256 << 20)
+    tool("mkfs.btrfs", "-q", "-f", "-s", "65536", "-n", "65536", "-r", Path(__file__).parent, path)
+    image = btrfs_image(path, made("default").kind)
+
+    assert image.map() == image.truth()
+    assert image.destroyed(tmp_path / "destroyed.img", image.map()).fsck() is None

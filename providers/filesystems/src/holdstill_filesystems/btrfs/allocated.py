@@ -33,6 +33,8 @@ _BLOCK_GROUP: Final = Layout(
     (("used", 0, "Q"), ("flags", 16, "Q")),
 )
 _UNTOLD: Final = -1
+#: for each run of chunks the tree is gone down once; so many are 64 TiB in no order at all
+_MOST_RUNS: Final = 1 << 16
 
 
 @attrs.define(eq=False)
@@ -61,8 +63,10 @@ class Allocated:
     def windows(self) -> Iterator[Extents]:
         """All copies of all extents, in bytes of the device. Raises ``StructureFault`` for what cannot be true."""
         places, which = self.chunks.stripes()
-        follows = np.diff(which) == 1
-        for run in np.split(np.arange(places.size), np.flatnonzero(~follows) + 1):
+        heads = np.flatnonzero(np.diff(which) != 1) + 1
+        if heads.size > _MOST_RUNS:
+            raise StructureFault(f"its chunks lie on the device in more than {_MOST_RUNS} runs of any order")
+        for run in np.split(np.arange(places.size), heads):
             yield from self._run(which[run], places[run])
         self._check_total()
 

@@ -15,8 +15,8 @@ from holdstill_filesystems.btrfs.superblock import Superblock
 from holdstill_filesystems.btrfs.trees import chunk_tree
 from holdstill_filesystems.fields import Layout
 
-#: more chunks than this (a PiB of the usual GiB) are not kept in memory
-_MOST: Final = 1 << 20
+#: more chunks than this (half a PiB of the usual GiB) are not kept in memory
+_MOST: Final = 1 << 19
 _DEVICE_ITEM: Final = 216
 _DEVICE: Final = Layout(
     "device item",

@@ -73,15 +73,27 @@ class Nodes:
         self._superblock = superblock
         self._chunks = chunks
         self.size = superblock.node_size
+        self._kept: dict[int, tuple[int, int, int, Entries]] = {}
 
     def read(
         self, owner: int, level: int, blocks: NDArray[np.uint64], generations: NDArray[np.uint64], what: str
     ) -> Entries:
         """The entries of these blocks of one level of the tree ``owner``; ``what`` names it in errors.
 
+        A block that is asked for alone is kept until another one of its level is: those high in a tree come again.
         Raises ``StructureFault`` for a block that is not where it should be, does not fit its checksum, or is not
         the one that was meant; for keys that do not ascend, and data outside of its block.
         """
+        if blocks.size > 1:
+            return self._checked(owner, level, blocks, generations, what)
+        asked = (owner, int(blocks[0]), int(generations[0]))
+        if level not in self._kept or self._kept[level][:3] != asked:
+            self._kept[level] = (*asked, self._checked(owner, level, blocks, generations, what))
+        return self._kept[level][3]
+
+    def _checked(
+        self, owner: int, level: int, blocks: NDArray[np.uint64], generations: NDArray[np.uint64], what: str
+    ) -> Entries:
         rows = self._gather(blocks, what)
         headers = np.ascontiguousarray(rows[:, : HEADER.size]).view(HEADER.columns(HEADER.size)).reshape(-1)
         capacity = (self.size - HEADER.size) // (POINTER.size if level else ITEM.size)
