@@ -133,7 +133,12 @@ class XfsImage:
                     pass
             except AssertionError as failed:
                 return f"it cannot be mounted: {failed}"
-        done = subprocess.run(("xfs_repair", "-n", "-f", self.path), capture_output=True, text=True, errors="replace")
+        done = subprocess.run(
+            ("xfs_repair", "-n", "-f", "-o", "force_geometry", self.path),
+            capture_output=True,
+            text=True,
+            errors="replace",
+        )
         return None if done.returncode == 0 else f"xfs_repair objects: {done.stdout}{done.stderr}"
 
     def files(self) -> dict[str, tuple[str, ...]] | str:
