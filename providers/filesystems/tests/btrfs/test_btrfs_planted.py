@@ -59,7 +59,8 @@ def the_last_of_a_kind(kind):
 
 @pytest.mark.parametrize("kind", [168, 169])
 def test_one_extent_called_free(monkeypatch, trusting, lost, kind):
-    """168: of a file; 169: a tree block."""
+    """168: of a file; 169: a tree block, perhaps the very roots that are otherwise added in any case."""
+    monkeypatch.setattr(usedmap, "_roots", lambda *_: Extents.none())
     without(monkeypatch, the_last_of_a_kind(kind))
 
     assert lost()
