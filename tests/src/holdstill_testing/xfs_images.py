@@ -43,7 +43,7 @@ class Kind:
     name: str
     options: str = ""
     life: str = "fill age"
-    size: int = 64 << 20
+    size: int = 48 << 20
     mount: str = "nouuid"
     slow: bool = False
 

@@ -100,8 +100,12 @@ class Life:
         volumes.ageing(point / "again", self.chance, files=30)
 
     def age(self, point: Path) -> None:
-        """Holes punched, files allocated in advance, a thousand small ones of which most go."""
-        volumes.ageing(point, self.chance, files=60)
+        """A third of what was there goes, others come; of many small ones most go again."""
+        for path in sorted(path for path in point.rglob("f*") if path.is_file())[::3]:
+            path.unlink()
+        aged = point / "aged"
+        aged.mkdir()
+        volumes.ageing(aged, self.chance, files=60)
         small = point / "small"
         small.mkdir()
         for number in range(600):

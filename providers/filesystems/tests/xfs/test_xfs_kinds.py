@@ -96,7 +96,7 @@ class TestPlantedBugs:
     @pytest.mark.parametrize("tree", ["bno", "cnt"])
     def test_a_leaf_of_a_tree_of_free_space_forgotten(self, made_xfs, lost, tree):
         image = made_xfs("shattered")
-        roots = [image.fields(f"agf {group}", f"{tree}root", f"{tree}level") for group in range(4)]
+        roots = [image.fields(f"agf {group}", f"{tree}root", f"{tree}level") for group in range(image.geometry()[3])]
         group = next(number for number, found in enumerate(roots) if found[f"{tree}level"] > 1)
         leaf = int(
             re.search(r"ptrs\[1-\d+\] = 1:(\d+)", image.db(f"agf {group}", f"addr {tree}root", "p ptrs")).group(1)

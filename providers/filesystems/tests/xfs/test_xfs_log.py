@@ -39,14 +39,14 @@ def test_a_frozen_one_says_so(made_xfs):
 
 
 def test_mounted_and_busy_and_frozen_in_turn(made_xfs, tmp_path, said, xfs):
-    """Read in place until the log has gone round its end twice: only while it is frozen is there a map."""
+    """Read in place until the log has gone round its end: only while it is frozen is there a map."""
     image = made_xfs("small-log").copy(tmp_path / "turns.img")
     chance = dice("xfs/turns")
     log, _ = image.log()
     begun = round_of(image.path, log)
     with volumes.mounted(image.path, "-o", "nouuid") as point:
-        for turn in range(max(12, rounds(200))):
-            for number in range(chance.randrange(20, 60)):
+        for turn in range(max(8, rounds(100))):
+            for number in range(chance.randrange(20, 40)):
                 with (point / f"{turn % 3}-{number}").open("wb") as file:
                     file.write(chance.randbytes(chance.randrange(9000)))
                     os.fsync(file.fileno())
@@ -59,7 +59,7 @@ def test_mounted_and_busy_and_frozen_in_turn(made_xfs, tmp_path, said, xfs):
             finally:
                 xfs("fsfreeze", "-u", point)
     assert said(image.path) == image.truth()
-    assert round_of(image.path, log) > begun + 1
+    assert round_of(image.path, log) > begun
 
 
 @pytest.mark.parametrize("how", ["sync", "shutdown", "shutdown -f"])

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from holdstill.errors import StructureFault
 from holdstill.spi.reader import Reader
@@ -104,7 +105,7 @@ def _check_transaction(superblock: Superblock, regions: list[bytes], order: str)
         raise StructureFault("the log changes the superblock: the file system was being changed itself")
 
 
-def _lay_over(changed: bytearray, marks: np.ndarray[tuple[int], np.dtype[np.uint8]], parts: list[bytes]) -> None:
+def _lay_over(changed: bytearray, marks: NDArray[np.uint8], parts: list[bytes]) -> None:
     """Each run of marks is one part, whose bytes take the place of what was there."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], marks.astype(np.int8), [0])))).tolist()
     runs = list(zip(edges[0::2], edges[1::2], strict=True))
