@@ -34,6 +34,20 @@ class Unread:
 
 
 @attrs.frozen
+class Audit:
+    """What somebody else than the reader of the map said, at the same instant, of a sample of what it calls unused:
+    that it is unused.
+    """
+
+    by: str
+    """Who was asked, and what kept it to the same instant."""
+    ranges: int
+    """How many ranges were asked about."""
+    size: int
+    """How many bytes of them were confirmed."""
+
+
+@attrs.frozen
 class Tree:
     """A list of blob ids, stored as pages of ids (docs/reference/repository-format.md, "Pages").
 
@@ -77,3 +91,5 @@ class Image:
     """Keys of the index segments that this backup wrote."""
     made_by: str = ""
     """The engine and its version."""
+    audit: Audit | None = None
+    """Evidence for the map; None: not audited."""

@@ -75,7 +75,7 @@ class Backup:
                 taken = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
                 reader = held.enter_context(still.open_reader())
                 self._stage("survey", volume.facts.path)
-                surveyed = held.enter_context(self._survey(reader, volume.facts))
+                surveyed = held.enter_context(self._survey(still, reader, volume.facts))
                 facts = attrs.evolve(volume.facts, filesystem=surveyed.filesystem)
                 work = _Work(facts, still, reader, surveyed, taken, began, journal)
                 if self.request.dry_run:
@@ -166,7 +166,7 @@ class Backup:
         return settle(
             copier,
             work.surveyed,
-            lambda: self._survey(work.reader, work.facts),
+            lambda: self._survey(work.still, work.reader, work.facts),
             self.state.scratch,
             meter,
             maps,
@@ -214,11 +214,12 @@ class Backup:
                 reused_chunks=max(0, counted.chunks - copier.new_chunks),
                 preferences=self.request.preferences,
                 made_by=self.made_by,
+                audit=settled.surveyed.audit,
             )
         )
 
-    def _survey(self, reader: Reader, facts: VolumeFacts) -> Surveyed:
-        return survey(self.plugins, reader, facts, self.request.gap_size, self.state.scratch)
+    def _survey(self, still: Still, reader: Reader, facts: VolumeFacts) -> Surveyed:
+        return survey(self.plugins, reader, facts, self.request.gap_size, self.state.scratch, still.audit)
 
     def _stage(self, stage: str, subject: str) -> None:
         self.talk.tell(StageStarted(stage, subject))

@@ -7,6 +7,8 @@ from __future__ import annotations
 import time
 from typing import Final
 
+from holdstill.model.extents import Extents
+from holdstill.model.image import Audit
 from holdstill.model.volume import Consistency, Mode
 from holdstill.spi.lent import LentReader
 from holdstill.spi.reader import Reader
@@ -86,6 +88,10 @@ class FreezeStill(Still):
         if self.lost is None and not self._thawed:
             self.lost = self._freeze.ended()
         return self.lost
+
+    def audit(self, unused: Extents) -> Audit | None:
+        """What the freeze can say of it: nothing is written meanwhile."""
+        return self._freeze.audit(unused)
 
     def all_was_read(self) -> None:
         """Let the writers go on, after asking for the last time."""

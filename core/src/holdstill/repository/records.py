@@ -8,7 +8,7 @@ import attrs
 
 from holdstill.errors import Damaged
 from holdstill.model.buffers import Buffer
-from holdstill.model.image import Image, Sizes, Tree, Unread
+from holdstill.model.image import Audit, Image, Sizes, Tree, Unread
 from holdstill.model.volume import Consistency, Mode
 from holdstill.repository import canonical, envelope, layout
 from holdstill.repository.digests import Digests
@@ -65,7 +65,8 @@ def unseal(digests: Digests, key: str, data: bytes) -> Record:
 
 
 def _image_json(image: Image) -> dict[str, Any]:
-    return {
+    audit = {"audit": attrs.asdict(image.audit)} if image.audit else {}
+    return audit | {
         "id": image.id,
         "number": image.number,
         "host": image.host,
@@ -113,6 +114,7 @@ def _image_from(fields: Fields, key: str) -> Image:
         preferences=fields.text_map("preferences"),
         segments=_segments_from(fields),
         made_by=fields.text("made_by"),
+        audit=_audit_from(fields.below_if_there("audit")),
     )
     _agrees(image, key)
     return image
@@ -149,6 +151,14 @@ def _unread_from(fields: Fields) -> Unread:
     unread = Unread(fields.number("offset"), fields.number("length"))
     fields.done()
     return unread
+
+
+def _audit_from(fields: Fields | None) -> Audit | None:
+    if fields is None:
+        return None
+    audit = Audit(fields.text("by"), fields.number("ranges"), fields.number("size"))
+    fields.done()
+    return audit
 
 
 def _segments_from(fields: Fields) -> tuple[str, ...]:

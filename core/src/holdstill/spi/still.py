@@ -9,6 +9,7 @@ import attrs
 
 from holdstill.model.choices import StaticMethod
 from holdstill.model.extents import Extents
+from holdstill.model.image import Audit
 from holdstill.model.volume import Consistency, Mode
 from holdstill.spi.holds import Holds
 from holdstill.spi.reader import Reader
@@ -102,6 +103,13 @@ class Still(abc.ABC):
         """
         return None
 
+    def audit(self, unused: Extents) -> Audit | None:
+        """Ask somebody else than the reader of the map whether these bytes, which it calls unused, are that; only
+        where the answer is of the same instant as the still. None: there is nobody to ask. Raises ``StructureFault``
+        for bytes that are in use; then the map is not believed. Asked once, before anything is copied.
+        """
+        return None
+
     def all_was_read(self) -> None:
         """The last read is done: what costs the host something, and is of no more use, may go at once. ``untrue``
         then answers for what was read until now.
@@ -124,6 +132,10 @@ class Freeze(abc.ABC):
     @abc.abstractmethod
     def ended(self) -> str | None:
         """Why the freeze no longer held at some moment since it began (a sentence), or None: it held. Sticky."""
+
+    def audit(self, unused: Extents) -> Audit | None:
+        """See ``Still.audit``."""
+        return None
 
     @abc.abstractmethod
     def thaw(self) -> None:

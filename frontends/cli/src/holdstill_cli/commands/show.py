@@ -56,6 +56,15 @@ def _lines(image: Image, desk: Desk) -> Iterator[str]:
             ),
             *(("unreadable", f"{hole.length} bytes at {hole.offset}, zeros in the image") for hole in image.unread),
             *(("note", note) for note in image.notes),
+            ("map", _audited(image, desk)),
             ("made by", image.made_by),
         ]
     )
+
+
+def _audited(image: Image, desk: Desk) -> str:
+    if image.whole_volume_because:
+        return ""
+    if image.audit is None:
+        return "not audited"
+    return f"audited: {desk.measure(image.audit.size)} in {image.audit.ranges} ranges are unused, says {image.audit.by}"
