@@ -75,9 +75,7 @@ def repository_option(parser: argparse.ArgumentParser) -> None:
 
 def options_option(parser: argparse.ArgumentParser) -> None:
     """``--options``."""
-    parser.add_argument(
-        "--options", metavar="FILE", help="read this options file, ours or a dsm.opt, in place of the default places"
-    )
+    parser.add_argument("--options", metavar="FILE", help="read this options file, ours or a dsm.opt, and no other")
 
 
 def yes_option(parser: argparse.ArgumentParser) -> None:

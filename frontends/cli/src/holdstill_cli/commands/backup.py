@@ -39,6 +39,7 @@ def add(commands: Commands) -> None:
         "Without VOLUME: the domain of the options files.",
         example="holdstill backup --repo /backup/repo /home /dev/vg/data",
     )
+    parser.usage = "%(prog)s [OPTION...] [VOLUME...]"
     repository_option(parser)
     options_option(parser)
     yes_option(parser)
@@ -68,15 +69,13 @@ def add(commands: Commands) -> None:
         choices=[str(method) for method in StaticMethod],
         help="how a mounted volume is made static: read-only where it is, or unmounted",
     )
-    held.add_argument(
-        "--snapshot-root", metavar="VOLUME", help="read this snapshot of the volume, which you made and will take away"
-    )
+    held.add_argument("--snapshot-root", metavar="VOLUME", help="read this snapshot of it, which you made and remove")
     held.add_argument("--snapshot-provider", metavar="NAME", help="who makes the snapshot: any, NAME, or none")
     held.add_argument(
         "--snapshot-cache-size",
         metavar="SIZE|PERCENT",
         type=space,
-        help="the space in which a snapshot keeps old blocks: a size, or a share of the volume like 20%%",
+        help="space for a snapshot's old blocks: a size, or like 20%%",
     )
     held.add_argument("--freeze-limit", metavar="SECONDS", type=float, help="how long a freeze may last")
     held.add_argument("--presnapshotcmd", metavar="COMMAND", help="run this before the volume is held")

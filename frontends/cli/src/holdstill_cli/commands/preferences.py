@@ -25,8 +25,9 @@ def add(commands: Commands) -> None:
         commands,
         "preferences",
         run,
-        does="Show which preferences are in force, set one, or convert an options file of TSM.",
-        more="Each with where it is from. A volume may have its own section in the options files.",
+        does="Show which preferences are in force, or set one.",
+        more="Each with where it is from. A volume may have its own section in the options files.\n"
+        "Or convert an options file of TSM.",
         example="holdstill preferences set on-no-snapshot=static /home",
     )
     parser.usage = (
