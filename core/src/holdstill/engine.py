@@ -11,7 +11,7 @@ from pathlib import Path
 import attrs
 
 from holdstill import __version__
-from holdstill.errors import Declined, HoldstillError, UsageError, VolumeExcluded, VolumeMissing, VolumeUnusable
+from holdstill.errors import Declined, HoldstillError, UsageError, VolumeError, VolumeExcluded
 from holdstill.held.state import StateFolder
 from holdstill.model.events import Noted, Question, Warned
 from holdstill.model.extents import Extents
@@ -286,7 +286,7 @@ class Engine:
     def _names(self, volume: str) -> Names:
         try:
             return Names.of(find(self._plugins, volume).facts)
-        except (VolumeMissing, VolumeUnusable):
+        except VolumeError:
             return Names(os.path.abspath(volume), identity=volume)  # noqa: PTH100  # as ``find`` does
 
     @contextmanager

@@ -116,6 +116,8 @@ def test_auto_is_offline_for_what_nobody_uses(hold):
 def test_auto_fails_for_what_is_in_use_unless_somebody_chose(hold):
     with pytest.raises(VolumeBusy, match="in use: mounted on /mnt; nothing installed can make a snapshot of it"):
         hold(volume(mounted=True), Mode.AUTO)
+    with pytest.raises(VolumeBusy, match="nothing called lvm2 is installed that can make a snapshot of it"):
+        hold(volume(mounted=True), Mode.AUTO, snapshot_provider="lvm2")
     with pytest.raises(VolumeBusy, match="held by dm-0"):
         hold(volume(holders=("dm-0",)), Mode.AUTO)
 

@@ -1,6 +1,10 @@
 """dsm.opt and dsm.sys as they stand on a disk: stanzas, spliced lists, what is refused and what is only told."""
 
+from pathlib import Path
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from holdstill.errors import PreferencesRefused, UsageError
 from holdstill.preferences.files import Places, read_all
@@ -8,6 +12,8 @@ from holdstill.preferences.said import Member, Rule
 from holdstill.preferences.schema import schema
 from holdstill.preferences.setting import put
 from holdstill.preferences.sources import Names, Sources
+from holdstill.preferences.tsm.lines import lines
+from holdstill.preferences.tsm.reading import understood
 
 SYSTEM = """\
 * The host's
@@ -240,6 +246,24 @@ def test_root_relies_on_no_list_that_others_can_write(folder):
 
     with pytest.raises(PreferencesRefused, match="writable by others"):
         read_all(folder / "dsm.sys")
+
+
+NAMED = ["include.image", "EXCLUDE.IM", "domain.image", "dynamici", "imagegapsize=", "presnap", "se", "comp"]
+SAID = ["/a*", "[", "...", "'", '"', "=", "yes", "4g", "40", "VSS", "none", "*", "\x00", "\udcff", "\u2028"]
+
+
+@given(st.lists(st.sampled_from([*NAMED, *SAID, " ", " ", "\t", "\n", "\n"]), max_size=30).map("".join))
+def test_any_text_is_understood_or_told_with_its_line(text):
+    path = Path("/o/dsm.opt")
+    try:
+        file = understood(path, lines(text, path))
+    except UsageError as told:
+        place = told.subject
+    else:
+        Sources((file,)).effective(Names("/a"))
+        assert all(each.reason for each in file.unknown)
+        return
+    assert place.startswith(f"{path}:")
 
 
 def test_every_preference_that_tsm_drives_is_one():

@@ -4,7 +4,7 @@ import shlex
 import subprocess
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from holdstill.preferences.schema import schema
@@ -118,7 +118,6 @@ def test_every_option_is_honoured_or_says_why_not():
         assert (option.means is not None) + bool(option.reason) + (option.name in structure) == 1, option.name
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(codec="ascii", exclude_characters="\0"), max_size=12))
 def test_a_command_is_run_as_a_shell_would_run_it(said):
     """Either it is given to a shell as it is, or splitting it into words is all that a shell would do."""

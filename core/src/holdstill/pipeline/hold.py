@@ -11,7 +11,7 @@ import attrs
 
 from holdstill.errors import NoProvider, UsageError, VolumeBusy, VolumeUnusable
 from holdstill.held.state import StateFolder
-from holdstill.model.choices import NEVER_DYNAMIC, NO_PROVIDER, OnNoSnapshot
+from holdstill.model.choices import ANY_PROVIDER, NEVER_DYNAMIC, NO_PROVIDER, OnNoSnapshot
 from holdstill.model.events import Noted
 from holdstill.model.orders import BackupOrder
 from holdstill.model.volume import Mode, VolumeFacts
@@ -74,7 +74,7 @@ class Holder:
                 volume.facts,
                 "unmount it, or say how it may be held: read-only (--mode static), its writers made to wait"
                 " (--mode freeze), or as it is (--mode dynamic), which is marked fuzzy",
-                "nothing installed can make a snapshot of it",
+                f"{self._nobody()} can make a snapshot of it",
             )
         self.talk.tell(Noted(f"no snapshot can be made; held by {instead.value}, as was chosen", volume.facts.path))
         return self._by(Mode(instead.value), volume)
@@ -103,6 +103,10 @@ class Holder:
                 "it is not mounted, so nothing can be frozen", subject=volume.facts.path, next_step="use --mode offline"
             )
         return FreezeStill(volume, self.plugins.freeze(volume, self._asked(mode)))
+
+    def _nobody(self) -> str:
+        named = self.request.snapshot_provider
+        return "nothing installed" if named == ANY_PROVIDER else f"nothing called {named} is installed that"
 
     def _asked(self, mode: Mode) -> HoldRequest:
         return HoldRequest(
