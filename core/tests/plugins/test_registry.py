@@ -365,6 +365,8 @@ def test_whether_anybody_holds_volumes_like_this():
         Plugin("away", modes=("freeze",), applies_here=False, snapshot=refuse),
     )
     assert [mode for mode in Mode if plugins.offers(mode)] == [Mode.STATIC]
+    assert plugins.offers(Mode.STATIC, "static")
+    assert not plugins.offers(Mode.STATIC, "away")
 
 
 def test_snapshot_says_why_nobody_can():

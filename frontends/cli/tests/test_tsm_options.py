@@ -35,7 +35,10 @@ def notes(ran):
 
 
 def test_a_backup_obeys_dsm_opt_and_says_what_it_cannot(hold, repo, volume, dsm):
-    opt = dsm("NODEname c21\nTCPPort 1500\ncompression no\nDYNAMICI yes\nimagegapsize 0\nsnapshotcachesize 40\n")
+    opt = dsm(
+        "NODEname c21\nTCPPort 1500\ncompression no\nDYNAMICI yes\nimagegapsize 0\nsnapshotcachesize 40\n"
+        "snapshotproviderimage LINUX_LVM\n"
+    )
 
     ran = hold("backup", volume, "--options", opt, "--json", repo=repo)
 
@@ -45,8 +48,13 @@ def test_a_backup_obeys_dsm_opt_and_says_what_it_cannot(hold, repo, volume, dsm)
     assert {
         "nodename, tcpport: it says nothing of images",
         "compression no: what shrinks is always compressed, the rest is stored as it is",
-        "snapshot-cache-size: not honoured: no snapshot provider here",
     } <= notes(ran)
+    lacking = {
+        "snapshot-cache-size: not honoured: no snapshot provider here",
+        "snapshot-provider: not honoured: no snapshot provider called lvm2 here",
+    }
+    there = {row.info.name for row in Engine().providers() if row.info and "snapshot" in row.info.modes}
+    assert lacking & notes(ran) == (set() if "lvm2" in there else lacking)
     recorded = hold("show", ran.result["image"], "--json", repo=repo).result["preferences"]
     assert (recorded["snapshot-cache-size"], recorded["gap-size"]) == ("40%", "0")
 
@@ -75,6 +83,12 @@ def test_people_see_what_has_no_effect_and_why(hold, dsm, volume):
     assert f"no effect: passwordaccess ({opt}:1): it says nothing of images" in ran.out
     assert "domain: /a, /b" in ran.out
     assert f"no image is taken of it: {opt}:3 ({volume})" in ran.out
+
+
+def test_what_is_no_provider_at_all_lacks_none(hold, dsm):
+    opt = dsm("snapshotproviderimage none\n")
+
+    assert hold("preferences", "--options", opt, "--json").lines[-1]["without_effect"] == []
 
 
 def test_the_variable_may_name_a_file_of_tsm(hold, dsm, environment, monkeypatch):

@@ -170,9 +170,9 @@ class Plugins:
             raise refusals[0]
         raise self._cannot_hold(request.mode, volume, request.provider)
 
-    def offers(self, mode: Mode) -> bool:
-        """Is there anybody here who holds volumes like this?"""
-        return bool(self._offering("snapshot", mode))
+    def offers(self, mode: Mode, name: str = ANY_PROVIDER) -> bool:
+        """Is there anybody here, or somebody of this name, who holds volumes like this?"""
+        return bool(self._offering("snapshot", mode, name))
 
     def freeze(self, volume: Volume, request: HoldRequest) -> Freeze:
         """The volume's writers, made to wait. Raises ``NoProvider``, ``AmbiguousProvider``, and what the hook may."""

@@ -182,6 +182,7 @@ def schema(platform: str = sys.platform) -> tuple[Preference, ...]:
             ANY_PROVIDER,
             "Which provider makes the snapshot: any, the one of this name, or none, with which auto means static.",
             "BackupRequest.snapshot_provider",
+            needs=Mode.SNAPSHOT,
         ),
         Preference(
             "on-no-snapshot",

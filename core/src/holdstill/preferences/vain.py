@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from holdstill.model.choices import ANY_PROVIDER, NO_PROVIDER
 from holdstill.model.events import Noted
 from holdstill.model.volume import Mode
 from holdstill.preferences.said import Unknown
-from holdstill.preferences.schema import schema
+from holdstill.preferences.schema import Type, schema
 from holdstill.preferences.sources import Layer, Setting
 
 
-def lacking(settings: dict[str, Setting], offered: Callable[[Mode], bool]) -> Iterator[Unknown]:
-    """What somebody set that only a provider could honour, of which none is installed."""
+def lacking(settings: dict[str, Setting], offered: Callable[[Mode, str], bool]) -> Iterator[Unknown]:
+    """What somebody set that only a provider could honour, who is not installed. ``offered`` says whether the mode is,
+    by the provider of that name.
+    """
     for each in schema():
         setting = settings[each.name]
-        if each.needs and setting.layer is not Layer.DEFAULT and not offered(each.needs):
-            reason = f"not honoured: no {each.needs} provider here"
+        if each.needs is None or setting.layer is Layer.DEFAULT or setting.value in (each.default, NO_PROVIDER):
+            continue
+        name = str(setting.value) if each.type is Type.NAME else ANY_PROVIDER
+        if not offered(each.needs, name):
+            called = "" if name == ANY_PROVIDER else f" called {name}"
+            reason = f"not honoured: no {each.needs} provider{called} here"
             yield Unknown(each.name, setting.file or setting.origin, setting.line, reason)
 
 

@@ -107,7 +107,7 @@ def _lines(effective: Effective) -> Iterator[str]:
     if effective.excluded:
         yield printable(f"no image is taken of it: {effective.excluded.place}")
     for each in effective.unknown:
-        place = f"{each.file}:{each.line or '?'}"
+        place = f"{each.file}:{each.line}" if each.line else each.file
         if each.reason:
             yield printable(f"no effect: {each.name} ({place}): {each.reason}")
         else:
