@@ -151,6 +151,19 @@ def test_a_list_is_spliced_in_where_it_is_named(folder):
     assert settings["gap-size"].origin == str(folder / "dsm.sys")
 
 
+def test_nothing_else_may_stand_in_a_list(options):
+    options("dynamicimage yes\ninclexcl other\ninclude.fs /x\n", "list")
+
+    (file,) = read_all(options("inclexcl list\n", "dsm.opt"))
+
+    assert (file.general, file.rules) == ({}, ())
+    assert [(each.name, "stand in such a list" in each.reason) for each in file.unknown] == [
+        ("dynamicimage", True),
+        ("inclexcl", True),
+        ("include.fs", False),
+    ]
+
+
 def test_the_rules_of_dsm_opt_are_asked_first(folder, options):
     opt = options("include.image /scratch* imagegapsize=1\n", "dsm.opt")
 

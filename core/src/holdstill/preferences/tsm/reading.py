@@ -103,8 +103,10 @@ class _Reading:
         for each in said:
             if named(each) in ("include.image", "exclude.image"):
                 self.take(each)
-            else:
+            elif each.name.startswith(("include", "exclude")):
                 self.unknown.append(_unknown(each, why_not(each.name)))
+            else:
+                self.unknown.append(_unknown(each, "only include and exclude statements may stand in such a list"))
 
     def _include(self, line: Line) -> None:
         values: dict[str, Value] = {}
