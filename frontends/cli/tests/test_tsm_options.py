@@ -233,11 +233,20 @@ def test_a_given_snapshot_is_read_in_place_of_its_volume(hold, repo, volume, sna
 
 
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]])
-def test_what_cannot_be_a_snapshot_of_it_is_refused(hold, repo, volume, tmp_path, dry):
+def test_what_cannot_be_a_snapshot_of_it_is_refused(hold, repo, volume, make_volume, tmp_path, dry):
     small = tmp_path / "small.img"
     small.write_bytes(bytes(1 << 20))
 
-    for root, said in ((volume, "the volume itself"), (small, "no snapshot of"), (tmp_path / "none", "")):
+    other, nothing = make_volume("other.img"), tmp_path / "nothing.img"
+    nothing.write_bytes(bytes(volume.stat().st_size))
+
+    for root, said in (
+        (volume, "the volume itself"),
+        (small, "no snapshot of"),
+        (other, "another file system"),
+        (nothing, "another file system is on it (none)"),
+        (tmp_path / "none", ""),
+    ):
         ran = hold("backup", volume, "--snapshot-root", root, *dry, "--json", repo=repo)
         assert ran.code in (1, 2)
         assert said in ran.result["error"]["message"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from holdstill.errors import UsageError
+from holdstill.errors import PluginError, ReadFault, StructureFault, UsageError
 from holdstill.model.volume import VolumeFacts
 from holdstill.pipeline import plainfile
 from holdstill.plugins.registry import Plugins
@@ -32,4 +32,21 @@ def given_snapshot(plugins: Plugins, path: str, origin: VolumeFacts) -> Volume:
             subject=path,
             next_step="name a device on which the whole volume can be read as it was",
         )
+    its, mine = (_filesystem(plugins, volume) for volume in (snapshot, find(plugins, origin.path)))
+    if its != mine:
+        raise UsageError(
+            f"another file system is on it ({its or 'none'}) than on {origin.path} ({mine or 'none'})",
+            subject=path,
+            next_step="name the device of a snapshot of this volume",
+        )
     return snapshot
+
+
+def _filesystem(plugins: Plugins, volume: Volume) -> str:
+    """What tells it from every other; empty if nobody recognises it."""
+    with volume.open_reader(exclusive=False) as reader:
+        try:
+            facts = plugins.recognise(reader)
+        except (StructureFault, ReadFault, PluginError):
+            return ""
+    return f"{facts.name} {facts.uuid}".strip() if facts else ""
