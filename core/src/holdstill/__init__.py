@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 __version__: Final = "0.1.0"
 
 if TYPE_CHECKING:
-    from holdstill.engine import Engine, RepositoryFacts, SurveyedMap
+    from holdstill.engine import Converted, Domain, Engine, RepositoryFacts, SurveyedMap
     from holdstill.errors import ExitCode, HoldstillError
     from holdstill.held.state import StateFolder
     from holdstill.jobs import Job
@@ -19,18 +19,20 @@ if TYPE_CHECKING:
     from holdstill.model.events import Event, Noted, Progress, Question, StageStarted, Warned
     from holdstill.model.extents import Extents
     from holdstill.model.image import Image, Sizes
+    from holdstill.model.named import NamedRequest
     from holdstill.model.requests import BackupRequest, OnReadError, RestoreRequest, VerifyRequest
     from holdstill.model.results import BackupResult, Finding, MapResult, RestoreResult, VerifyResult
     from holdstill.model.volume import Consistency, Mode, VolumeFacts
     from holdstill.pipeline.recover import Recovered
     from holdstill.plugins.registry import PluginRow
+    from holdstill.preferences.said import Unknown
     from holdstill.preferences.schema import Preference
     from holdstill.preferences.sources import Effective
     from holdstill.repository.trial import TargetReport
     from holdstill.spi.conversation import Conversation
 
 _HOME: Final = {
-    "engine": ("Engine", "RepositoryFacts", "SurveyedMap"),
+    "engine": ("Converted", "Domain", "Engine", "RepositoryFacts", "SurveyedMap"),
     "errors": ("ExitCode", "HoldstillError"),
     "held.state": ("StateFolder",),
     "jobs": ("Job",),
@@ -38,11 +40,13 @@ _HOME: Final = {
     "model.events": ("Event", "Noted", "Progress", "Question", "StageStarted", "Warned"),
     "model.extents": ("Extents",),
     "model.image": ("Image", "Sizes"),
+    "model.named": ("NamedRequest",),
     "model.requests": ("BackupRequest", "OnReadError", "RestoreRequest", "VerifyRequest"),
     "model.results": ("BackupResult", "Finding", "MapResult", "RestoreResult", "VerifyResult"),
     "model.volume": ("Consistency", "Mode", "VolumeFacts"),
     "pipeline.recover": ("Recovered",),
     "plugins.registry": ("PluginRow",),
+    "preferences.said": ("Unknown",),
     "preferences.schema": ("Preference",),
     "preferences.sources": ("Effective",),
     "repository.trial": ("TargetReport",),
@@ -55,6 +59,8 @@ __all__ = [
     "BackupResult",
     "Consistency",
     "Conversation",
+    "Converted",
+    "Domain",
     "Effective",
     "Engine",
     "Event",
@@ -66,6 +72,7 @@ __all__ = [
     "Job",
     "MapResult",
     "Mode",
+    "NamedRequest",
     "Noted",
     "OnNoSnapshot",
     "OnReadError",
@@ -83,6 +90,7 @@ __all__ = [
     "StaticMethod",
     "SurveyedMap",
     "TargetReport",
+    "Unknown",
     "VerifyRequest",
     "VerifyResult",
     "VolumeFacts",

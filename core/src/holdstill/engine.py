@@ -11,11 +11,12 @@ from pathlib import Path
 import attrs
 
 from holdstill import __version__
-from holdstill.errors import Declined, HoldstillError, VolumeMissing, VolumeUnusable
+from holdstill.errors import Declined, HoldstillError, UsageError, VolumeError, VolumeExcluded
 from holdstill.held.state import StateFolder
 from holdstill.model.events import Noted, Question, Warned
 from holdstill.model.extents import Extents
 from holdstill.model.image import Image
+from holdstill.model.named import NamedRequest, named_requests
 from holdstill.model.requests import BackupRequest, RestoreRequest, VerifyRequest
 from holdstill.model.results import BackupResult, MapResult, RestoreResult, VerifyResult
 from holdstill.model.volume import VolumeFacts
@@ -26,11 +27,14 @@ from holdstill.pipeline.restore import Restore
 from holdstill.pipeline.survey import Surveyed, survey
 from holdstill.pipeline.workers import cores
 from holdstill.plugins.registry import PluginRow, Plugins
+from holdstill.preferences.converting import converted
 from holdstill.preferences.files import Places
 from holdstill.preferences.joining import backup_order, given_with, settled
+from holdstill.preferences.said import Unknown
 from holdstill.preferences.schema import Preference, schema
 from holdstill.preferences.setting import put
 from holdstill.preferences.sources import Effective, Names, Sources, understood
+from holdstill.preferences.vain import lacking, notes
 from holdstill.repository.opening import create, open_repository
 from holdstill.repository.repository import Repository
 from holdstill.repository.trial import TargetReport, try_target
@@ -60,6 +64,25 @@ class SurveyedMap:
     def windows(self) -> Iterator[Extents]:
         """The used bytes, ascending, window by window."""
         return self._surveyed.windows()
+
+
+@attrs.frozen
+class Domain:
+    """What is imaged where no volume is named."""
+
+    volumes: tuple[str, ...]
+    excluded: dict[str, str]
+    """Members of which rules say that no image is taken: by name, the rule's place."""
+
+
+@attrs.frozen
+class Converted:
+    """Options files of TSM as one of ours."""
+
+    text: str
+    """TOML."""
+    unknown: tuple[Unknown, ...]
+    """What has no effect here."""
 
 
 class Engine:
@@ -115,6 +138,12 @@ class Engine:
             heal(self._state, self._plugins, talk)  # first of all: what is named may be what is not mounted any more
         effective = self.preferences(request.volume, given_with(request))
         _tell_unknown(effective, talk)
+        if effective.excluded is not None:
+            raise VolumeExcluded(
+                f"no image is taken of it, says {effective.excluded.place}",
+                subject=request.volume,
+                next_step="change the rule, or name other options files with --options",
+            )
         order = backup_order(request, effective)
         with self._open(url) as repository:
             return Backup(
@@ -202,7 +231,25 @@ class Engine:
         Raises ``UsageError`` for a value that cannot be, ``PreferencesRefused`` for a file that cannot be relied on.
         """
         sources = Sources(self._options_files.files())
-        return sources.effective(self._names(volume) if volume is not None else None, options)
+        effective = sources.effective(self._names(volume) if volume is not None else None, options)
+        vain = lacking(effective.settings, self._plugins.offers)
+        return attrs.evolve(effective, unknown=(*effective.unknown, *vain))
+
+    def domain(self) -> Domain:
+        """What a backup takes where nobody names a volume: the domain of the options files, without what their rules
+        exclude. Raises ``UsageError`` if nothing is left, and as ``preferences`` does.
+        """
+        sources = Sources(self._options_files.files())
+        members = [member.name for member in sources.domain()]
+        rules = {name: sources.effective(self._names(name)).excluded for name in members}
+        excluded = {name: rule.place for name, rule in rules.items() if rule is not None}
+        volumes = tuple(name for name in members if name not in excluded)
+        if not volumes:
+            raise UsageError(
+                "rules exclude the whole domain" if excluded else "no volume is named, and there is no domain",
+                next_step="name volumes, or say in an options file which: domain, or domain.image in dsm.sys",
+            )
+        return Domain(volumes, excluded)
 
     def preference_schema(self) -> list[Preference]:
         """Every preference there is, in the order in which an editor shows them: all that one needs to draw them."""
@@ -217,6 +264,21 @@ class Engine:
         put(path, name, meant, self._names(volume) if volume is not None else None)
         return str(path)
 
+    def convert_options(self, path: str) -> Converted:
+        """An options file of TSM, with the dsm.sys beside it, as one of ours that means the same. Raises ``UsageError``
+        for what it says, ``PreferencesRefused`` for what it is.
+        """
+        files = Places.of(Path(path)).files()
+        return Converted(converted(files), tuple(each for file in files for each in file.unknown))
+
+    def with_options(self, path: str) -> Engine:
+        """The same engine, which reads this options file in place of the default places."""
+        return Engine(self._plugins, str(self._state.path), self._workers, path)
+
+    def named_requests(self) -> list[NamedRequest]:
+        """The backups that have a name here, in the order of a drop-down list."""
+        return list(named_requests())
+
     @property
     def _options_files(self) -> Places:
         return self._places or Places.default()
@@ -224,7 +286,7 @@ class Engine:
     def _names(self, volume: str) -> Names:
         try:
             return Names.of(find(self._plugins, volume).facts)
-        except (VolumeMissing, VolumeUnusable):
+        except VolumeError:
             return Names(os.path.abspath(volume), identity=volume)  # noqa: PTH100  # as ``find`` does
 
     @contextmanager
@@ -234,9 +296,8 @@ class Engine:
 
 
 def _tell_unknown(effective: Effective, talk: Conversation) -> None:
-    for each in effective.unknown:
-        place = f"{each.file}:{each.line}" if each.line else each.file
-        talk.tell(Noted(f"there is no preference {each.name!r}; it has no effect", place))
+    for note in notes(effective.unknown):
+        talk.tell(note)
 
 
 def _warn(talk: Conversation, damage: HoldstillError) -> None:

@@ -347,6 +347,28 @@ def test_snapshot_asks_those_that_offer_the_mode_until_one_can():
     assert other.asked == away.asked == []
 
 
+def test_snapshot_asks_nobody_but_the_one_that_is_named():
+    still = DynamicStill(VOLUME)
+    first = Plugin("first", modes=("snapshot",), snapshot=lambda *_: still)
+    second = Plugin("second", modes=("snapshot",), snapshot=lambda *_: still)
+    request = attrs.evolve(asked_for(Mode.SNAPSHOT), provider="second")
+
+    assert Plugins.of(first, second).snapshot(VOLUME, request) is still
+    assert (first.asked, second.asked) == ([], [("snapshot", VOLUME, request)])
+    with pytest.raises(NoProvider, match="no installed provider called second holds"):
+        Plugins.of(first).snapshot(VOLUME, request)
+
+
+def test_whether_anybody_holds_volumes_like_this():
+    plugins = Plugins.of(
+        Plugin("static", modes=("static",), snapshot=refuse),
+        Plugin("away", modes=("freeze",), applies_here=False, snapshot=refuse),
+    )
+    assert [mode for mode in Mode if plugins.offers(mode)] == [Mode.STATIC]
+    assert plugins.offers(Mode.STATIC, "static")
+    assert not plugins.offers(Mode.STATIC, "away")
+
+
 def test_snapshot_says_why_nobody_can():
     with pytest.raises(NoProvider, match="not of this volume"):
         Plugins.of(Plugin("one", modes=("snapshot",), snapshot=refuse)).snapshot(VOLUME, asked_for(Mode.SNAPSHOT))

@@ -86,7 +86,6 @@ def test_what_all_commands_share_may_stand_before_or_after(place):
         [],
         ["imags"],
         ["target"],
-        ["backup"],
         ["backup", "--mode", "hot", "x"],
         ["backup", "--dry", "x"],
         ["restore", "abc"],

@@ -38,7 +38,7 @@ def test_the_object_is_exactly_what_was_promised(shown, options, volume):
 
     general, own = shown(), shown(volume)
 
-    assert list(general) == ["volume", "preferences", "unknown"]
+    assert list(general) == ["volume", "preferences", "excluded", "domain", "unknown", "without_effect"]
     assert list(general["preferences"]) == [each.name for each in schema()]
     assert (general["volume"], own["volume"]) == (None, str(volume))
     assert general["unknown"] == own["unknown"] == ["colour"]
@@ -101,6 +101,8 @@ def test_a_setting_that_something_above_overrules_is_a_warning(hold, environment
     ("words", "said"),
     [
         (["set"], "NAME=VALUE"),
+        (["convert"], "convert FILE"),
+        (["convert", "/a", "/b"], "convert FILE"),
         (["set", "mode"], "NAME=VALUE"),
         (["set", "mode=auto", "/a", "/b"], "NAME=VALUE"),
         (["/a", "/b"], "one volume"),
@@ -153,6 +155,9 @@ def test_every_option_of_the_command_line_is_above_the_file(hold, options, repo,
         "gap-size": "4096",
         "on-read-error": "zero",
         "on-no-snapshot": "dynamic",
+        "snapshot-provider": "lvm2",
+        "snapshot-cache-size": "40%",
+        "retention-class": "GOLD",
         "static-method": "unmount",
         "freeze-limit": "2.5",
         "presnapshotcmd": "true 'a b'",

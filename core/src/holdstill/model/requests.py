@@ -29,8 +29,14 @@ class BackupRequest:
     on_read_error: OnReadError | None = None
     on_no_snapshot: OnNoSnapshot | None = None
     """What ``auto`` means for a volume in use that nothing installed can make a snapshot of."""
+    snapshot_provider: str | None = None
+    """The name of the one plugin that may make the snapshot, ``any``, or ``none``: then ``auto`` means static."""
     static_method: StaticMethod | None = None
     """How a mounted volume is made static."""
+    snapshot_root: str | None = None
+    """The device of a snapshot of the volume that somebody else has made: that is read, and left as it is."""
+    cache_size: str | None = None
+    """The space in which a snapshot keeps old blocks: ``20%`` of the volume, or a size. Empty: the provider's rule."""
     freeze_limit: float | None = None
     """Seconds that a freeze may last. What was not read by then is not imaged."""
     pre_command: str | None = None
@@ -38,6 +44,8 @@ class BackupRequest:
     post_command: str | None = None
     """Run as soon as the still stands, or, where the volume cannot be written to while it is held, as soon as it can
     again. Also if the command before failed. Its failure is a warning."""
+    retention_class: str | None = None
+    """The class by which the image is kept."""
     command_limit: float | None = None
     """Seconds that each of the two may take; then it is killed, which is a failure."""
 

@@ -1,5 +1,5 @@
-"""The stills that core makes itself: of a volume that nobody uses, of one whose writers wait, and of one that changes
-while it is read.
+"""The stills that core makes itself: of a volume that nobody uses, of a snapshot that is given, of a volume whose
+writers wait, and of one that changes while it is read.
 """
 
 from __future__ import annotations
@@ -56,6 +56,12 @@ class OfflineStill(Still):
             return self._held.changed()
         except Exception as error:  # noqa: BLE001  # a platform's bug; not knowing is a reason not to commit
             return f"cannot tell whether the volume changed: {error}"
+
+
+class GivenStill(OfflineStill):
+    """A snapshot of the volume that somebody else made, and takes away: held like any volume that nobody uses."""
+
+    mode = Mode.SNAPSHOT
 
 
 class FreezeStill(Still):

@@ -12,6 +12,7 @@ import attrs
 
 from holdstill.errors import HoldstillError, NoProvider, PluginError
 from holdstill.model.blockmap import BlockMap, WholeVolume
+from holdstill.model.choices import ANY_PROVIDER
 from holdstill.model.extents import Extents
 from holdstill.model.image import Image
 from holdstill.model.volume import FilesystemFacts, Mode, VolumeFacts
@@ -153,11 +154,12 @@ class Plugins:
     def snapshot(self, volume: Volume, request: HoldRequest) -> Still:
         """A still of the volume, held by ``request.mode``, from the provider that can make one of *this* volume.
 
-        Each that offers the mode here is asked; one that raises ``NoProvider`` has acquired nothing and leaves it to
-        the next. Raises ``NoProvider`` with what they said, or with what to install.
+        Each that offers the mode here is asked, or only the one that the request names; one that raises ``NoProvider``
+        has acquired nothing and leaves it to the next. Raises ``NoProvider`` with what they said, or with what to
+        install.
         """
         refusals = []
-        for plugin in self._offering("snapshot", request.mode):
+        for plugin in self._offering("snapshot", request.mode, request.provider):
             try:
                 still: Still = self._ask(plugin, "snapshot", Still, volume=volume, request=request)
             except NoProvider as refusal:
@@ -166,7 +168,11 @@ class Plugins:
                 return still
         if refusals:
             raise refusals[0]
-        raise self._cannot_hold(request.mode, volume)
+        raise self._cannot_hold(request.mode, volume, request.provider)
+
+    def offers(self, mode: Mode, name: str = ANY_PROVIDER) -> bool:
+        """Is there anybody here, or somebody of this name, who holds volumes like this?"""
+        return bool(self._offering("snapshot", mode, name))
 
     def freeze(self, volume: Volume, request: HoldRequest) -> Freeze:
         """The volume's writers, made to wait. Raises ``NoProvider``, ``AmbiguousProvider``, and what the hook may."""
@@ -176,12 +182,14 @@ class Plugins:
         frozen: Freeze = self._ask(the_one(freezers, "to freeze"), "freeze", Freeze, volume=volume, request=request)
         return frozen
 
-    def _offering(self, hook: str, mode: Mode) -> list[Plugin]:
-        return [plugin for plugin in here(self._shelf.plugins, hook) if claims(plugin.info, "modes", mode.value)]
+    def _offering(self, hook: str, mode: Mode, name: str = ANY_PROVIDER) -> list[Plugin]:
+        offering = [plugin for plugin in here(self._shelf.plugins, hook) if claims(plugin.info, "modes", mode.value)]
+        return [plugin for plugin in offering if name in (ANY_PROVIDER, plugin.info.name)]
 
-    def _cannot_hold(self, mode: Mode, volume: Volume) -> NoProvider:
+    def _cannot_hold(self, mode: Mode, volume: Volume, name: str = ANY_PROVIDER) -> NoProvider:
         help_ = remedy(self._shelf.broken, "modes", mode.value)
-        return nobody(f"no installed provider holds a volume by {mode.value}", volume.facts.path, help_)
+        called = "" if name == ANY_PROVIDER else f" called {name}"
+        return nobody(f"no installed provider{called} holds a volume by {mode.value}", volume.facts.path, help_)
 
     # --- storage and restore --------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import enum
 
 import attrs
 
-from holdstill.model.choices import StaticMethod
+from holdstill.model.choices import ANY_PROVIDER, StaticMethod
 from holdstill.model.extents import Extents
 from holdstill.model.image import Audit
 from holdstill.model.volume import Consistency, Mode
@@ -58,6 +58,8 @@ class HoldRequest:
     """With ``static``."""
     runner: Runner = attrs.field(factory=NoRunner)
     """What programs are started with."""
+    provider: str = ANY_PROVIDER
+    """The name of the one plugin that is to be asked; the core asks no other."""
 
 
 class Still(abc.ABC):

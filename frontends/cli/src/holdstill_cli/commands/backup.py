@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from holdstill import BackupRequest, BackupResult, Mode, OnNoSnapshot, OnReadError, StaticMethod
-from holdstill.errors import Cancelled, ExitCode, HoldstillError
-from holdstill_cli.arguments import Commands, bytes_option, command, repository_option, size, yes_option
+from holdstill import BackupRequest, BackupResult, Mode, Noted, OnNoSnapshot, OnReadError, StaticMethod
+from holdstill.errors import Cancelled, ExitCode, HoldstillError, UsageError
+from holdstill_cli.arguments import (
+    Commands,
+    bytes_option,
+    command,
+    options_option,
+    repository_option,
+    size,
+    space,
+    yes_option,
+)
 from holdstill_cli.desk import Desk
 from holdstill_cli.faults import told
 from holdstill_cli.shapes import backup_answer, filesystem_name
@@ -26,18 +35,22 @@ def add(commands: Commands) -> None:
         "backup",
         run,
         does="Take an image of each volume.",
-        more="Only blocks in use are read, and only what is new is stored.",
+        more="Only blocks in use are read, and only what is new is stored.\n"
+        "Without VOLUME: the domain of the options files.",
         example="holdstill backup --repo /backup/repo /home /dev/vg/data",
     )
+    parser.usage = "%(prog)s [OPTION...] [VOLUME...]"
     repository_option(parser)
+    options_option(parser)
     yes_option(parser)
     bytes_option(parser)
     parser.add_argument(
-        "volumes", metavar="VOLUME", nargs="+", help="a device, a mount point, or a file that holds a file system"
+        "volumes", metavar="VOLUME", nargs="*", help="a device, a mount point, or a file that holds a file system"
     )
     parser.add_argument(
         "--gap-size", metavar="SIZE", type=size, help="read along unused gaps up to this size; 0 takes every byte"
     )
+    parser.add_argument("--retention-class", metavar="NAME", help="the class by which the image is kept")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done; store nothing")
     parser.add_argument(
         "--on-read-error",
@@ -56,6 +69,14 @@ def add(commands: Commands) -> None:
         choices=[str(method) for method in StaticMethod],
         help="how a mounted volume is made static: read-only where it is, or unmounted",
     )
+    held.add_argument("--snapshot-root", metavar="VOLUME", help="read this snapshot of it, which you made and remove")
+    held.add_argument("--snapshot-provider", metavar="NAME", help="who makes the snapshot: any, NAME, or none")
+    held.add_argument(
+        "--snapshot-cache-size",
+        metavar="SIZE|PERCENT",
+        type=space,
+        help="space for a snapshot's old blocks: a size, or like 20%%",
+    )
     held.add_argument("--freeze-limit", metavar="SECONDS", type=float, help="how long a freeze may last")
     held.add_argument("--presnapshotcmd", metavar="COMMAND", help="run this before the volume is held")
     held.add_argument("--postsnapshotcmd", metavar="COMMAND", help="run this as soon as its users may go on")
@@ -64,16 +85,27 @@ def add(commands: Commands) -> None:
 
 def run(desk: Desk) -> ExitCode:
     """Do it."""
-    if len(desk.asked.volumes) > 1:
-        return _each(desk)
-    result = _backup(desk.asked.volumes[0], desk)
+    root = desk.asked.snapshot_root
+    if root and len(desk.asked.volumes) != 1:
+        raise UsageError("a snapshot is of one volume", subject=root, next_step="name the volume of --snapshot-root")
+    volumes = desk.asked.volumes or _domain(desk)
+    if len(volumes) > 1:
+        return _each(volumes, desk)
+    result = _backup(volumes[0], desk)
     return desk.answer(backup_answer(result), _lines(result, desk))
 
 
-def _each(desk: Desk) -> ExitCode:
+def _domain(desk: Desk) -> list[str]:
+    domain = desk.engine.domain()
+    for volume, place in domain.excluded.items():
+        desk.talk.tell(Noted(f"left out, says {place}", volume))
+    return list(domain.volumes)
+
+
+def _each(volumes: list[str], desk: Desk) -> ExitCode:
     """One volume after the other, each whatever became of the one before; only an interruption ends it all."""
     undone = []
-    for volume in desk.asked.volumes:
+    for volume in volumes:
         try:
             result = _backup(volume, desk)
         except Cancelled:
@@ -83,7 +115,7 @@ def _each(desk: Desk) -> ExitCode:
             desk.talk.part({"volume": volume}, (), told(fault))
         else:
             desk.talk.part(backup_answer(result), [*_lines(result, desk), ""], None)
-    return desk.answer({}, (), error=_not_done(undone, desk))
+    return desk.answer({}, (), error=_not_done(undone, len(volumes)))
 
 
 def _backup(volume: str, desk: Desk) -> BackupResult:
@@ -93,11 +125,11 @@ def _backup(volume: str, desk: Desk) -> BackupResult:
     return result
 
 
-def _not_done(undone: list[str], desk: Desk) -> HoldstillError | None:
+def _not_done(undone: list[str], asked: int) -> HoldstillError | None:
     if not undone:
         return None
     return VolumesNotDone(
-        f"{len(undone)} of {len(desk.asked.volumes)} volumes were not imaged: {', '.join(undone)}",
+        f"{len(undone)} of {asked} volumes were not imaged: {', '.join(undone)}",
         next_step="the reason for each was said above; run the command again for these",
     )
 
@@ -112,6 +144,10 @@ def _request(volume: str, desk: Desk) -> BackupRequest:
         dry_run=asked.dry_run,
         on_read_error=asked.on_read_error and OnReadError(asked.on_read_error),
         on_no_snapshot=asked.on_no_snapshot and OnNoSnapshot(asked.on_no_snapshot),
+        snapshot_root=asked.snapshot_root,
+        snapshot_provider=asked.snapshot_provider,
+        cache_size=asked.snapshot_cache_size,
+        retention_class=asked.retention_class,
         static_method=asked.static_method and StaticMethod(asked.static_method),
         freeze_limit=asked.freeze_limit,
         pre_command=asked.presnapshotcmd,

@@ -6,7 +6,15 @@ import argparse
 
 from holdstill import RestoreRequest
 from holdstill.errors import ExitCode
-from holdstill_cli.arguments import Commands, bytes_option, command, image_argument, repository_option, yes_option
+from holdstill_cli.arguments import (
+    Commands,
+    bytes_option,
+    command,
+    image_argument,
+    options_option,
+    repository_option,
+    yes_option,
+)
 from holdstill_cli.desk import Desk
 from holdstill_cli.tables import facts, took
 
@@ -22,6 +30,7 @@ def add(commands: Commands) -> None:
         example="holdstill restore --repo /backup/repo 3f9ac2d1 --to /dev/vg/home",
     )
     repository_option(parser)
+    options_option(parser)
     yes_option(parser)
     bytes_option(parser)
     image_argument(parser)
