@@ -14,6 +14,7 @@ import pytest
 
 from holdstill.errors import VolumeBusy, VolumeDenied, WriteFault
 from holdstill_platforms.linux import ioctls, libc
+from holdstill_platforms.linux.channel import Channel
 from holdstill_platforms.linux.identify import identify
 from holdstill_testing.suites.base import together
 from holdstill_testing.torture import dice, rounds

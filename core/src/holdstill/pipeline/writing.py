@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import attrs
@@ -11,8 +11,10 @@ import numpy as np
 
 from holdstill.model.extents import Extents
 from holdstill.model.image import Image
+from holdstill.pipeline.buffers import BufferPool
 from holdstill.pipeline.workers import in_order
 from holdstill.repository.blobs import BlobReader, PackRead
+from holdstill.repository.index import Place
 from holdstill.repository.layout import ID_SIZE as ID
 from holdstill.repository.layout import ZERO_ID, BlobKind
 from holdstill.spi.conversation import Conversation
@@ -23,8 +25,6 @@ from holdstill.spi.writer import Writer
 HEAD: Final = 1 << 20
 #: bytes of volume whose chunks are fetched together: each pack is read once for all of them
 BATCH: Final = 1 << 30
-#: what one read of a pack decodes to at most: counted against what may be under way
-_DECODED: Final = 16 << 20
 _BLOCK: Final = 4096
 
 
@@ -122,26 +122,38 @@ class ImageWriter:
             self._zero_chunks(first + index, count)
         places = self._places(first, ids)
         places.pop(ZERO_ID, None)
+        pool = BufferPool(self.blobs.plain_size)
 
         def work(read: PackRead) -> tuple[int, int]:
-            done = written = 0
-            for identity, chunk in self.blobs.fetch(read):
-                for index in places[identity]:
-                    written += self._write_chunk(index * self.image.chunk_size, memoryview(chunk), start, end)
-                    done += len(chunk)
-            return done, written
+            with pool.lend() as room:
+                pieces = self._pieces(self.blobs.fetch_into(read, room), places)
+                written = 0
+                for offset, at, length in _joined(pieces):
+                    with room[at : at + length] as content:
+                        written += self._write_run(offset, content, start, end)
+                return sum(length for _, _, length in pieces), written
 
         reads = self.blobs.plan(BlobKind.CHUNK, list(places))
-        for done, written in in_order(work, reads, self.talk, workers=self.workers, item_size=_DECODED):
+        for done, written in in_order(work, reads, self.talk, workers=self.workers, item_size=pool.size):
             self.written_size += written
             meter.advance(done)
 
-    def _write_chunk(self, offset: int, chunk: memoryview, start: int, end: int) -> int:
+    def _pieces(
+        self, blobs: Iterable[tuple[Place, memoryview]], places: dict[bytes, list[int]]
+    ) -> list[tuple[int, int, int]]:
+        """Offset on the volume, place in the buffer, length of everything that was decoded, by rising offset."""
+        pieces, at = [], 0
+        for place, content in blobs:
+            pieces += [(index * self.image.chunk_size, at, len(content)) for index in places[place.id]]
+            at += len(content)
+        return sorted(pieces)
+
+    def _write_run(self, offset: int, content: memoryview, start: int, end: int) -> int:
         """Write what is not zero, zero the rest: a sparse file stays sparse. Returns the bytes written."""
-        place = Extents.of((offset, len(chunk))).clip(start, end).difference(self.preserved)
-        filled = place.intersection(_filled(chunk).coalesce(self.writer.zero_grain - 1).shift(offset))
+        place = Extents.of((offset, len(content))).clip(start, end).difference(self.preserved)
+        filled = place.intersection(_filled(content).coalesce(self.writer.zero_grain - 1).shift(offset))
         for at, length in filled:
-            self.writer.write(at, chunk[at - offset : at - offset + length])
+            self.writer.write(at, content[at - offset : at - offset + length])
         for at, length in place.difference(filled):
             self.writer.zero(at, length)
         return filled.total
@@ -156,6 +168,20 @@ class ImageWriter:
             self.writer.zero(at, size)
 
 
+def _joined(pieces: Iterable[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
+    """The same, with what follows each other both on the volume and in the buffer in one piece."""
+    offset = at = length = 0
+    for following, beside, more in pieces:
+        if length and (following, beside) == (offset + length, at + length):
+            length += more
+            continue
+        if length:
+            yield offset, at, length
+        offset, at, length = following, beside, more
+    if length:
+        yield offset, at, length
+
+
 def zero_runs(ids: bytes) -> Extents:
     """Which of these ids, by their number, stand for chunks of zeros only: an empty volume is full of them."""
     words = np.frombuffer(ids, dtype=np.uint64).reshape(-1, ID // 8)
@@ -166,6 +192,6 @@ def _filled(chunk: memoryview) -> Extents:
     """The 4 KiB blocks of a chunk that hold anything but zeros."""
     whole = len(chunk) // _BLOCK
     blocks = np.frombuffer(chunk[: whole * _BLOCK], dtype=np.uint64).reshape(whole, _BLOCK // 8)
-    filled = Extents.from_bitmap(np.asarray(blocks.any(axis=1)), _BLOCK)
+    filled = Extents.from_bitmap(np.bitwise_or.reduce(blocks, axis=1) != 0, _BLOCK)
     tail = chunk[whole * _BLOCK :]
     return filled.union(Extents.of((whole * _BLOCK, len(tail)))) if any(tail) else filled
