@@ -19,7 +19,7 @@ from holdstill.repository import trees
 from holdstill.repository.codecs import Codecs
 from holdstill.repository.digests import Digests
 from holdstill.repository.index import Flags, Place
-from holdstill.repository.layout import LARGEST_BLOB, ZERO_ID, BlobKind
+from holdstill.repository.layout import ID_SIZE, LARGEST_BLOB, ZERO_ID, BlobKind
 from holdstill.repository.loading import Shelf
 from holdstill.repository.rows import Rows, head
 from holdstill.spi.target import Target
@@ -117,7 +117,7 @@ class BlobReader:
 
     def missing(self, kind: BlobKind, ids: bytes) -> int:
         """How many of these ids (32 bytes each, zero ids count as there) no pack is known to hold."""
-        wanted = [blob_id for blob_id in trees.split(ids) if blob_id != ZERO_ID]
+        wanted = [ids[at * ID_SIZE : (at + 1) * ID_SIZE] for at in trees.filled(ids)]
         seen, _ = self._located(kind, wanted)
         return int(np.count_nonzero(~seen))
 
