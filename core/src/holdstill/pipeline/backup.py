@@ -31,11 +31,11 @@ from holdstill.pipeline.patience import patiently
 from holdstill.pipeline.sheet import Sheet
 from holdstill.pipeline.survey import Surveyed, survey
 from holdstill.plugins.registry import Plugins
-from holdstill.repository.layout import ZERO_ID, BlobKind
+from holdstill.repository.layout import ID_SIZE, BlobKind
 from holdstill.repository.pages import TreeBuilder
 from holdstill.repository.repository import Repository
 from holdstill.repository.session import WriterSession
-from holdstill.repository.trees import split
+from holdstill.repository.trees import filled
 from holdstill.spi.conversation import Conversation
 from holdstill.spi.meter import Meter
 from holdstill.spi.reader import Reader
@@ -266,9 +266,9 @@ class _Counted:
     encoded_size: int = 0
 
     def append(self, ids: bytes) -> None:
-        filled = [identity for identity in split(ids) if identity != ZERO_ID]
-        self.chunks += len(filled)
-        self.encoded_size += self.session.need(BlobKind.CHUNK, filled)
+        needed = [ids[at * ID_SIZE : (at + 1) * ID_SIZE] for at in filled(ids)]
+        self.chunks += len(needed)
+        self.encoded_size += self.session.need(BlobKind.CHUNK, needed)
         self.tree.append(ids)
 
     def append_zeros(self, count: int) -> None:
