@@ -33,6 +33,7 @@ CATALOGUE: Final = (
     Brings("holdstill-filesystems", "filesystems", filesystems=("ext2", "ext3", "ext4")),
     Brings("holdstill-platforms", "platforms", platforms=("linux",)),
     Brings("holdstill-static-unmount", "static_unmount", modes=("static", "freeze")),
+    Brings("holdstill-lvm2", "lvm2", modes=("snapshot",)),
 )
 
 
