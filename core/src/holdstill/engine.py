@@ -13,14 +13,16 @@ import attrs
 from holdstill import __version__
 from holdstill.errors import Declined, HoldstillError, VolumeMissing, VolumeUnusable
 from holdstill.held.state import StateFolder
+from holdstill.model.compatibility import CompatQuestion, CompatTable, Verdict
 from holdstill.model.events import Noted, Question, Warned
 from holdstill.model.extents import Extents
 from holdstill.model.image import Image
-from holdstill.model.requests import BackupRequest, RestoreRequest, VerifyRequest
+from holdstill.model.requests import BackupRequest, ImportRequest, RestoreRequest, VerifyRequest
 from holdstill.model.results import BackupResult, MapResult, RestoreResult, VerifyResult
-from holdstill.model.volume import VolumeFacts
+from holdstill.model.volume import Mode, VolumeFacts
 from holdstill.pipeline.backup import Backup
 from holdstill.pipeline.finding import find
+from holdstill.pipeline.importing import Import
 from holdstill.pipeline.recover import Recovered, heal, recover
 from holdstill.pipeline.restore import Restore
 from holdstill.pipeline.survey import Surveyed, survey
@@ -121,6 +123,19 @@ class Engine:
                 self._plugins, repository, self._state, order, talk, self._workers, f"holdstill {__version__}"
             ).run()
 
+    def import_image(self, url: str, request: ImportRequest, talk: Conversation) -> BackupResult:
+        """Bring a raw image file into the repository, as what another client once made of a volume. Raises
+        ``UsageError`` if no such client can have made it.
+        """
+        given = BackupRequest(request.file, mode=Mode.OFFLINE, pre_command="", post_command="")
+        order = backup_order(given, self.preferences(request.file, given_with(given)))
+        imported = Import(request, self._plugins.compatibility())
+        made_by = f"holdstill {__version__}, from a file"
+        with self._open(url) as repository:
+            return Backup(
+                self._plugins, repository, self._state, order, talk, self._workers, made_by, imported=imported
+            ).run()
+
     def images(self, url: str, talk: Conversation | None = None) -> list[Image]:
         """Every committed image, the oldest first.
 
@@ -192,6 +207,18 @@ class Engine:
     def recover(self, talk: Conversation) -> list[Recovered]:
         """Let go of what killed runs of this host left held. Harmless to repeat; runs that live are left alone."""
         return recover(self._state, self._plugins, self._open, talk)
+
+    # --- compatibility --------------------------------------------------------------------------
+
+    def compat(self, question: CompatQuestion) -> Verdict:
+        """May this client image this kind of volume, or restore such an image there? Raises ``NoProvider`` if no
+        installed plugin has the rules, ``UsageError`` for what they do not name.
+        """
+        return self._plugins.compatibility().answer(question)
+
+    def compat_table(self) -> CompatTable:
+        """The rules as a table. Raises ``NoProvider``."""
+        return self._plugins.compatibility().table()
 
     # --- preferences ----------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 
+from holdstill.model.managed import Managed
 from holdstill.model.volume import Consistency, Mode, VolumeFacts
 
 
@@ -77,3 +78,5 @@ class Image:
     """Keys of the index segments that this backup wrote."""
     made_by: str = ""
     """The engine and its version."""
+    managed: Managed | None = None
+    """The volume manager that the volume was of; None if it had none, or none that a plugin knew."""

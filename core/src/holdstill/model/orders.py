@@ -22,9 +22,12 @@ class BackupOrder:
     on_read_error: OnReadError = attrs.field(converter=OnReadError)
     on_no_snapshot: OnNoSnapshot = attrs.field(converter=OnNoSnapshot)
     static_method: StaticMethod = attrs.field(converter=StaticMethod)
+    cache_size: str
+    cache_growth: bool
     freeze_limit: float
     pre_command: str
     post_command: str
     command_limit: float
+    as_raw: bool = False
     preferences: dict[str, str] = attrs.field(factory=dict)
     """All that was in force, as text, for the image to record."""

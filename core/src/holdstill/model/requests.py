@@ -31,6 +31,10 @@ class BackupRequest:
     """What ``auto`` means for a volume in use that nothing installed can make a snapshot of."""
     static_method: StaticMethod | None = None
     """How a mounted volume is made static."""
+    cache_size: str | None = None
+    """The space in which a snapshot keeps old blocks: ``20%`` of the volume, or a size. Empty: the provider's rule."""
+    cache_growth: bool | None = None
+    """May that space be made larger when it is nearly full?"""
     freeze_limit: float | None = None
     """Seconds that a freeze may last. What was not read by then is not imaged."""
     pre_command: str | None = None
@@ -40,11 +44,28 @@ class BackupRequest:
     again. Also if the command before failed. Its failure is a warning."""
     command_limit: float | None = None
     """Seconds that each of the two may take; then it is killed, which is a failure."""
+    as_raw: bool = False
+    """Every byte of the device as it is, whatever is on it and whoever's it is."""
+
+
+@attrs.frozen(kw_only=True)
+class ImportRequest:
+    """Bring a raw image file into the repository, as the image that another backup client once made of a volume."""
+
+    file: str
+    manager: str
+    """The volume manager of the volume that was imaged: ``lvm1``."""
+    client: str
+    """The level of the client that made it: ``5.3``."""
+    filesystem: str | None = None
+    """What is in it, where no installed plugin recognises that; ``raw``: no file system."""
+    mode: Mode | None = attrs.field(default=None, converter=attrs.converters.optional(Mode))
+    """How the client held the volume, if that is known: what it took dynamically is fuzzy."""
 
 
 @attrs.frozen
 class RestoreRequest:
-    """Put an image back. Exactly one of ``to_volume`` and ``to_file`` is given."""
+    """Put an image back. Exactly one of ``to_volume``, ``to_file`` and ``to_new_volume`` is given."""
 
     image: str
     """An id, a unique prefix of one, or ``latest``."""
@@ -55,6 +76,8 @@ class RestoreRequest:
     proof: bool | None = None
     """Read back and compare? None: what the preferences of the volume say that is written to."""
     unmount: bool = False
+    to_new_volume: str | None = None
+    """Make this volume first, large enough for the image; a provider knows the name (``vg/lv``)."""
 
 
 @attrs.frozen

@@ -11,12 +11,13 @@ from typing import Final
 
 import attrs
 
-from holdstill.errors import Cancelled, Fenced, LeftHeld, VolumeChanged
+from holdstill.errors import Cancelled, Fenced, LeftHeld, VolumeChanged, VolumeUnusable
 from holdstill.held.journal import Journal
 from holdstill.held.runner import ProcessRunner
 from holdstill.held.state import StateFolder
 from holdstill.model.events import StageStarted, Warned
 from holdstill.model.image import Image, Sizes, Unread
+from holdstill.model.managed import Managed
 from holdstill.model.orders import BackupOrder
 from holdstill.model.results import BackupResult
 from holdstill.model.volume import Consistency, Mode, VolumeFacts
@@ -26,6 +27,7 @@ from holdstill.pipeline.deaf import Deaf
 from holdstill.pipeline.dynamic import Settled, settle
 from holdstill.pipeline.finding import find
 from holdstill.pipeline.hold import Holder
+from holdstill.pipeline.importing import Import
 from holdstill.pipeline.numbers import journalled, void_own_past
 from holdstill.pipeline.patience import patiently
 from holdstill.pipeline.sheet import Sheet
@@ -58,6 +60,7 @@ class Backup:
     talk: Conversation
     workers: int
     made_by: str
+    imported: Import | None = None
 
     def run(self) -> BackupResult:
         """Find, hold, survey, copy, commit, let go. Whatever it raises, nothing is held afterwards, unless it says
@@ -70,13 +73,16 @@ class Backup:
         image: Image | None = None
         try:
             with Journal.begin(self.state.journals) as journal, ExitStack() as held:
+                managed = self._managed(volume, journal)
                 still, volume = self._still(volume, journal, commands, held)
                 taken = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
                 reader = held.enter_context(still.open_reader())
                 self._stage("survey", volume.facts.path)
                 surveyed = held.enter_context(self._survey(reader, volume.facts))
                 facts = attrs.evolve(volume.facts, filesystem=surveyed.filesystem)
-                work = _Work(facts, still, reader, surveyed, taken, began, journal)
+                if self.imported is not None:
+                    facts = self.imported.admitted(facts)
+                work = _Work(facts, still, reader, surveyed, taken, began, journal, managed)
                 if self.request.dry_run:
                     return work.planned(self.request.mode)
                 image = self._until_committed(work)
@@ -85,6 +91,18 @@ class Backup:
             if image is None:
                 raise
             raise _committed_but(left, image) from left
+
+    def _managed(self, volume: Volume, journal: Journal) -> Managed | None:
+        """Who manages the volume, as the image keeps it. Raises ``VolumeUnusable`` if its manager objects."""
+        if self.imported is not None:
+            return self.imported.managed
+        runner = ProcessRunner(journal.run, self.state.scratch, self.talk)
+        manager = self.plugins.manage(volume, runner)
+        if manager is None:
+            return None
+        if objections := manager.objections(self.request.mode, as_raw=self.request.as_raw):
+            raise VolumeUnusable("; ".join(objections), subject=volume.facts.path, next_step="nothing was held or read")
+        return manager.kept()
 
     def _still(self, volume: Volume, journal: Journal, commands: Commands, held: ExitStack) -> tuple[Still, Volume]:
         """The still, with everything that gives it back on ``held``; and the volume as it was when it was held."""
@@ -191,8 +209,8 @@ class Backup:
                 host=platform.node(),
                 taken=work.taken,
                 volume=work.facts,
-                mode=work.still.mode,
-                consistency=work.still.consistency,
+                mode=(self.imported and self.imported.mode) or work.still.mode,
+                consistency=(self.imported and self.imported.consistency) or work.still.consistency,
                 sizes=Sizes(
                     volume_size=work.reader.size,
                     used_size=settled.surveyed.used_size,
@@ -213,11 +231,13 @@ class Backup:
                 reused_chunks=max(0, counted.chunks - copier.new_chunks),
                 preferences=self.request.preferences,
                 made_by=self.made_by,
+                managed=work.managed,
             )
         )
 
     def _survey(self, reader: Reader, facts: VolumeFacts) -> Surveyed:
-        return survey(self.plugins, reader, facts, self.request.gap_size, self.state.scratch)
+        gap_size, as_raw = self.request.gap_size, self.request.as_raw
+        return survey(self.plugins, reader, facts, gap_size, self.state.scratch, as_raw=as_raw)
 
     def _stage(self, stage: str, subject: str) -> None:
         self.talk.tell(StageStarted(stage, subject))
@@ -234,6 +254,7 @@ class _Work:
     taken: str
     began: float
     journal: Journal
+    managed: Managed | None
 
     def planned(self, mode: Mode) -> BackupResult:
         """What a dry run says: as it would be held in ``mode``, although it was only looked at."""

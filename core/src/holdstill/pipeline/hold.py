@@ -7,6 +7,8 @@ use is never unmounted, frozen or read as it is unasked.
 
 from __future__ import annotations
 
+from functools import partial
+
 import attrs
 
 from holdstill.errors import NoProvider, VolumeBusy, VolumeUnusable
@@ -15,6 +17,7 @@ from holdstill.model.choices import OnNoSnapshot
 from holdstill.model.events import Noted
 from holdstill.model.orders import BackupOrder
 from holdstill.model.volume import Mode, VolumeFacts
+from holdstill.pipeline.finding import find
 from holdstill.pipeline.ground import refuse_own
 from holdstill.pipeline.stills import DynamicStill, FreezeStill, OfflineStill
 from holdstill.plugins.registry import Plugins
@@ -58,18 +61,21 @@ class Holder:
     def _by_rule(self, volume: Volume) -> Still:
         try:
             return self._by(Mode.SNAPSHOT, volume)
-        except NoProvider:
+        except NoProvider as refusal:
             if not volume.facts.in_use:
                 return OfflineStill(volume)
+            because = "nothing installed can make a snapshot of it"
+            if refusal.subject == volume.facts.path:
+                because = refusal.message
         instead = self.request.on_no_snapshot
         if instead is OnNoSnapshot.FAIL:
             raise _busy(
                 volume.facts,
                 "unmount it, or say how it may be held: read-only (--mode static), its writers made to wait"
                 " (--mode freeze), or as it is (--mode dynamic), which is marked fuzzy",
-                "nothing installed can make a snapshot of it",
+                because,
             )
-        self.talk.tell(Noted(f"no snapshot can be made; held by {instead.value}, as was chosen", volume.facts.path))
+        self.talk.tell(Noted(f"held by {instead.value}, as was chosen: {because}", volume.facts.path))
         return self._by(Mode(instead.value), volume)
 
     def _by(self, mode: Mode, volume: Volume) -> Still:
@@ -92,10 +98,12 @@ class Holder:
         return HoldRequest(
             run=self.run,
             holds=self.holds,
+            cache_size=self.request.cache_size,
             limit=self.request.freeze_limit,
             mode=mode,
             static_method=self.request.static_method,
             runner=self.runner,
+            find=partial(find, self.plugins),
         )
 
 

@@ -48,13 +48,23 @@ class Surveyed:
         self.close()
 
 
-def survey(plugins: Plugins, reader: Reader, facts: VolumeFacts, gap_size: int | None, scratch: Path) -> Surveyed:
+def survey(
+    plugins: Plugins,
+    reader: Reader,
+    facts: VolumeFacts,
+    gap_size: int | None,
+    scratch: Path,
+    *,
+    as_raw: bool = False,
+) -> Surveyed:
     """Ask which blocks are used and spool the answer in the folder ``scratch``; the whole volume if nobody knows.
 
     A map is a claim. One that goes back, that names bytes outside the volume, that breaks off, or that names nothing
     at all is not believed in any part. Raises ``AmbiguousProvider`` if two plugins claim the volume.
     """
     filesystem, claim = _claimed(plugins, reader, facts, gap_size)
+    if as_raw:
+        claim = WholeVolume("asked for as the raw device")
     with contextlib.ExitStack() as on_failure:
         spool = on_failure.enter_context(MapSpool(scratch))
         believed = claim if isinstance(claim, WholeVolume) else _believed(claim, spool)

@@ -11,7 +11,7 @@ import attrs
 
 from holdstill.model.choices import READ_ALONG, OnNoSnapshot, StaticMethod
 from holdstill.model.requests import OnReadError
-from holdstill.model.sizes import LARGEST, size
+from holdstill.model.sizes import LARGEST, size, space
 from holdstill.model.volume import Mode
 
 Value: TypeAlias = str | int | float | bool
@@ -30,6 +30,8 @@ class Type(enum.StrEnum):
     CHOICE = "choice"
     SIZE = "size"
     """Bytes; may be written with a unit."""
+    SPACE = "space"
+    """Bytes, or a share of the volume: ``20%``. Empty: as much as whoever makes the snapshot thinks right."""
     SECONDS = "seconds"
     BOOLEAN = "boolean"
     COMMAND = "command"
@@ -62,6 +64,8 @@ class Preference:
                 return ", ".join(self.choices)
             case Type.SIZE:
                 return "a number of bytes, or text like 64K, 1M or 2GiB"
+            case Type.SPACE:
+                return "1% to 100% of the volume, or a size like 512M, or empty for the provider's own rule"
             case Type.SECONDS:
                 return f"a number of seconds, more than 0 and at most {self.most}"
             case Type.BOOLEAN:
@@ -85,6 +89,10 @@ class Preference:
                 return given
             case Type.SIZE, str():
                 return size(given)
+            case Type.SPACE, str():
+                return space(given)
+            case Type.SPACE, int() if not isinstance(given, bool) and 0 < given <= LARGEST:
+                return str(given)
             case Type.SECONDS, str():
                 return self._seconds(float(given))
             case Type.SECONDS, int() | float() if not isinstance(given, bool):
@@ -166,6 +174,24 @@ def schema(platform: str = sys.platform) -> tuple[Preference, ...]:
             "How a mounted volume is made static: remounted read-only, or unmounted and held while it is read.",
             "BackupRequest.static_method",
             choices=tuple(StaticMethod),
+        ),
+        Preference(
+            "snapshot-cache-size",
+            snapshot,
+            Type.SPACE,
+            "",
+            "The space in which a snapshot keeps old blocks, a share of the volume or a size; empty: the provider's rule.",
+            "BackupRequest.cache_size",
+            platforms=("linux", "aix"),
+        ),
+        Preference(
+            "snapshot-cache-growth",
+            snapshot,
+            Type.BOOLEAN,
+            default=True,
+            help="Whether that space may be made larger when it is nearly full and there is more.",
+            drives="BackupRequest.cache_growth",
+            platforms=("linux", "aix"),
         ),
         Preference(
             "freeze-limit",

@@ -33,6 +33,10 @@ class Fields:
         """The error for a field."""
         return Damaged(f"its field {self._within}{name} {problem}", subject=self._key)
 
+    def has(self, name: str) -> bool:
+        """Is the field there? For those that are written only where they say something."""
+        return name in self._left
+
     def text(self, name: str) -> str:
         """A string of bounded length."""
         value = self._take(name)

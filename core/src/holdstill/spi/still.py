@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import abc
 import enum
+from collections.abc import Callable
 
 import attrs
 
+from holdstill.errors import PluginError
 from holdstill.model.choices import StaticMethod
 from holdstill.model.extents import Extents
 from holdstill.model.volume import Consistency, Mode
 from holdstill.spi.holds import Holds
 from holdstill.spi.reader import Reader
 from holdstill.spi.runner import NoRunner, Runner
+from holdstill.spi.volume import Volume
 
 
 @attrs.frozen
@@ -39,6 +42,11 @@ class Exactness(enum.StrEnum):
     """Nothing is claimed."""
 
 
+def nowhere(path: str) -> Volume:
+    """For who needs no other volume. Raises ``PluginError``."""
+    raise PluginError("no other volume can be looked for here", subject=path)
+
+
 @attrs.frozen
 class HoldRequest:
     """What a provider is asked for when it makes a still or a freeze."""
@@ -57,6 +65,8 @@ class HoldRequest:
     """With ``static``."""
     runner: Runner = attrs.field(factory=NoRunner)
     """What programs are started with."""
+    find: Callable[[str], Volume] = nowhere
+    """The volume behind an absolute path, as the platform knows it: a snapshot's device is read by that, too."""
 
 
 class Still(abc.ABC):
@@ -101,6 +111,12 @@ class Still(abc.ABC):
         thread of its own, so never behind a lock that a storage command may hold.
         """
         return None
+
+    def grow(self) -> bool:
+        """Make the snapshot's space larger, if that can be. Is it larger now? Never raises. Asked for when it is nearly
+        full, from the thread that asks ``fill``; may take as long as a storage command does.
+        """
+        return False
 
     def all_was_read(self) -> None:
         """The last read is done: what costs the host something, and is of no more use, may go at once. ``untrue``
