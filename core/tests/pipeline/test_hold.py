@@ -81,6 +81,8 @@ def hold(tmp_path):
             on_read_error="fail",
             on_no_snapshot=on_no_snapshot,
             static_method="unmount",
+            cache_size="",
+            cache_growth=True,
             freeze_limit=9.0,
             pre_command="",
             post_command="",

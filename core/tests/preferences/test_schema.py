@@ -28,6 +28,8 @@ def values(preference: Preference) -> st.SearchStrategy:
             return st.sampled_from(preference.choices)
         case Type.SIZE:
             return st.one_of(st.integers(0, 1 << 62), st.sampled_from(["0", "64K", "2GiB"]))
+        case Type.SPACE:
+            return st.one_of(st.integers(1, 1 << 62), st.sampled_from(["", "1%", "100%", "512M"]))
         case Type.SECONDS:
             return st.one_of(st.integers(1, preference.most), st.floats(0.001, preference.most))
         case Type.BOOLEAN:
@@ -56,7 +58,7 @@ def test_no_two_drive_the_same():
 def test_a_default_is_one_of_its_values(platform):
     for each in schema(platform):
         assert each.value(each.default) == each.default
-        assert type(each.default) is not str or each.type in (Type.CHOICE, Type.COMMAND)
+        assert type(each.default) is not str or each.type in (Type.CHOICE, Type.COMMAND, Type.SPACE)
         assert bool(each.choices) == (each.type is Type.CHOICE)
         assert bool(each.most) == (each.type is Type.SECONDS)
 

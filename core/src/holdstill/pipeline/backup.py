@@ -32,6 +32,7 @@ from holdstill.pipeline.numbers import journalled, void_own_past
 from holdstill.pipeline.patience import patiently
 from holdstill.pipeline.sheet import Sheet
 from holdstill.pipeline.survey import Surveyed, survey
+from holdstill.pipeline.watching import WatchedStill
 from holdstill.plugins.registry import Plugins
 from holdstill.repository.layout import ID_SIZE, ZERO_ID, BlobKind
 from holdstill.repository.pages import TreeBuilder
@@ -104,7 +105,9 @@ class Backup:
             raise VolumeUnusable("; ".join(objections), subject=volume.facts.path, next_step="nothing was held or read")
         return manager.kept()
 
-    def _still(self, volume: Volume, journal: Journal, commands: Commands, held: ExitStack) -> tuple[Still, Volume]:
+    def _still(
+        self, volume: Volume, journal: Journal, commands: Commands, held: ExitStack
+    ) -> tuple[WatchedStill, Volume]:
         """The still, with everything that gives it back on ``held``; and the volume as it was when it was held."""
         path = volume.facts.path
         self._stage("hold", path)
@@ -113,7 +116,7 @@ class Backup:
             self.plugins, self.repository, self.state, self.request, self.talk, journal.run, journal, runner
         )
         if self.request.dry_run:
-            still = holder.look_only(volume)
+            still = WatchedStill(holder.look_only(volume), self.talk, path, growth=False)
             held.callback(still.release)
             return still, volume
         if volume.facts.mounts and self.request.mode is not Mode.DYNAMIC:
@@ -124,7 +127,7 @@ class Backup:
         if commands.before:
             volume = find(self.plugins, self.request.volume)  # the command may have changed who uses it
         with patiently(self.talk, "holding it", path):
-            still = holder.hold(volume)
+            still = WatchedStill(holder.hold(volume), self.talk, path, growth=self.request.cache_growth)
         held.callback(self._release, still, path)
         if still.mode in _OTHERS_GO_ON:
             commands.run_after(steady, self.talk)
@@ -175,6 +178,7 @@ class Backup:
 
     def _copied(self, work: _Work, copier: Copier, maps: ExitStack) -> Settled:
         meter = Meter(self.talk.tell, "read", work.facts.path, work.surveyed.used_size)
+        work.still.expected = work.surveyed.used_size
         copier.copy(work.surveyed.windows(), meter)
         meter.tell(copier.session.stored_size)
         if work.still.mode is not Mode.DYNAMIC:
@@ -217,6 +221,7 @@ class Backup:
                     read_size=copier.read_size,
                     stored_size=session.stored_size,
                     image_size=counted.encoded_size,
+                    cache_peak=work.still.peak,
                 ),
                 chunk_size=copier.chunk_size,
                 chunks=chunks,
@@ -248,7 +253,7 @@ class _Work:
     """What is held, and what is known of it."""
 
     facts: VolumeFacts
-    still: Still
+    still: WatchedStill
     reader: Reader
     surveyed: Surveyed
     taken: str

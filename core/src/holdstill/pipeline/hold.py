@@ -64,9 +64,7 @@ class Holder:
         except NoProvider as refusal:
             if not volume.facts.in_use:
                 return OfflineStill(volume)
-            because = "nothing installed can make a snapshot of it"
-            if refusal.subject == volume.facts.path:
-                because = refusal.message
+            because = f"nothing installed can make a snapshot of it ({refusal.message})"
         instead = self.request.on_no_snapshot
         if instead is OnNoSnapshot.FAIL:
             raise _busy(

@@ -180,7 +180,7 @@ def schema(platform: str = sys.platform) -> tuple[Preference, ...]:
             snapshot,
             Type.SPACE,
             "",
-            "The space in which a snapshot keeps old blocks, a share of the volume or a size; empty: the provider's rule.",
+            "Where a snapshot keeps old blocks: a share of the volume, a size, or empty for the provider's rule.",
             "BackupRequest.cache_size",
             platforms=("linux", "aix"),
         ),

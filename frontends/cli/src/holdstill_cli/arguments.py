@@ -91,6 +91,14 @@ def image_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--volume", metavar="VOLUME", help="with `latest`: the latest image of this volume")
 
 
+def space(text: str) -> str:
+    """A size, or a share of a volume like ``20%``, as ``holdstill.model.sizes`` reads them."""
+    try:
+        return sizes.space(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def size(text: str) -> int:
     """Bytes from ``4096``, ``64K``, ``1M``, ``2GiB``, as ``holdstill.model.sizes`` reads them."""
     try:

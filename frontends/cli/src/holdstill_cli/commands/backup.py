@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 
 from holdstill import BackupRequest, BackupResult, Mode, OnNoSnapshot, OnReadError, StaticMethod
 from holdstill.errors import Cancelled, ExitCode, HoldstillError
-from holdstill_cli.arguments import Commands, bytes_option, command, repository_option, size, yes_option
+from holdstill_cli.arguments import Commands, bytes_option, command, repository_option, size, space, yes_option
 from holdstill_cli.desk import Desk
 from holdstill_cli.faults import told
 from holdstill_cli.shapes import backup_answer, filesystem_name
@@ -55,6 +56,17 @@ def add(commands: Commands) -> None:
         "--static-method",
         choices=[str(method) for method in StaticMethod],
         help="how a mounted volume is made static: read-only where it is, or unmounted",
+    )
+    held.add_argument(
+        "--snapshot-cache-size",
+        metavar="SIZE|PERCENT",
+        type=space,
+        help="the space in which a snapshot keeps old blocks: a size, or a share of the volume like 20%%",
+    )
+    held.add_argument(
+        "--snapshot-cache-growth",
+        action=argparse.BooleanOptionalAction,
+        help="may that space be made larger when it is nearly full",
     )
     held.add_argument("--freeze-limit", metavar="SECONDS", type=float, help="how long a freeze may last")
     held.add_argument("--presnapshotcmd", metavar="COMMAND", help="run this before the volume is held")
@@ -113,6 +125,8 @@ def _request(volume: str, desk: Desk) -> BackupRequest:
         on_read_error=asked.on_read_error and OnReadError(asked.on_read_error),
         on_no_snapshot=asked.on_no_snapshot and OnNoSnapshot(asked.on_no_snapshot),
         static_method=asked.static_method and StaticMethod(asked.static_method),
+        cache_size=asked.snapshot_cache_size,
+        cache_growth=asked.snapshot_cache_growth,
         freeze_limit=asked.freeze_limit,
         pre_command=asked.presnapshotcmd,
         post_command=asked.postsnapshotcmd,
