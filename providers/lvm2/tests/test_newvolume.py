@@ -69,21 +69,21 @@ def test_it_goes_again(create, group, holds, listed):
 def test_what_a_dead_run_left_is_undone_once(create, group, holds, listed, runner):
     create(f"{group}/new", 4 * MIB)
     ((kind, data),) = [(line.kind, line.data) for line in holds.open_lines]
-    assert plugin.undo(kind, data, runner).state is UndoState.REMOVED
+    assert plugin.undo(kind, 1, data, runner).state is UndoState.REMOVED
     assert listed() == {}
-    assert plugin.undo(kind, data, runner).state is UndoState.ABSENT
+    assert plugin.undo(kind, 1, data, runner).state is UndoState.ABSENT
 
 
 def test_only_what_is_ours_is_removed(create, lvm, group, holds, listed, runner):
     made = create(f"{group}/new", 4 * MIB)
     (line,) = holds.open_lines
     lvm("lvrename", group, "new", "theirs")
-    assert plugin.undo(line.kind, line.data, runner).state is UndoState.REFUSED
+    assert plugin.undo(line.kind, 1, line.data, runner).state is UndoState.REFUSED
     with pytest.raises(LeftHeld, match="theirs"):
         made.remove()
     lvm("lvchange", "--deltag", "holdstill_new_r1", f"{group}/theirs")
     lvm("lvcreate", "--activate", "n", "-Zn", "-Wn", "-l1", "-n", "new", group)  # a look-alike without our tag
-    assert plugin.undo(line.kind, line.data, runner).state is UndoState.ABSENT
+    assert plugin.undo(line.kind, 1, line.data, runner).state is UndoState.ABSENT
     assert set(listed()) == {"new", "theirs"}
 
 

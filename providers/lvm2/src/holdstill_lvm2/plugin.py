@@ -84,7 +84,7 @@ def compatibility() -> Compatibility:
 
 
 @hookimpl
-def undo(kind: str, data: dict[str, str], runner: Runner) -> Undone | None:
+def undo(kind: str, version: int, data: dict[str, str], runner: Runner) -> Undone | None:
     """Remove what a run made."""
     if not kind.startswith("lvm2."):
         return None
