@@ -76,7 +76,7 @@ class Replay:
             f"cd {root}\n"
             f"{python} -m pytest -p holdstill_testing.machine.inside -p no:cacheprovider --color=no -q"
             " @/run/outside/tests >/dev/console 2>&1 </dev/null\n"
-            "sync\n/bin/busybox poweroff -f\n"
+            "/bin/busybox poweroff -n -f\n"
         )
 
     @staticmethod

@@ -1,0 +1,81 @@
+"""From a volume to its still, and back to nothing."""
+
+from __future__ import annotations
+
+from holdstill.errors import NoProvider, VolumeUnusable
+from holdstill.spi.holds import Undone, UndoState
+from holdstill.spi.runner import Runner
+from holdstill.spi.still import HoldRequest, Still
+from holdstill.spi.volume import Volume
+from holdstill_lvm2.lvm import LogicalVolume, Lvm, unmapped
+from holdstill_lvm2.snapshots import ours as snapshots
+from holdstill_lvm2.snapshots import thick
+from holdstill_lvm2.snapshots.given_back import GivenBack
+from holdstill_lvm2.snapshots.ours import KIND, VERSION, Ours
+from holdstill_lvm2.snapshots.still import SnapshotStill
+
+
+def hold(volume: Volume, request: HoldRequest) -> Still:
+    """The still of a logical volume. Raises ``NoProvider`` for anything else, and for what LVM makes no snapshot of."""
+    origin = find(Lvm(request.runner), volume)
+    planned = thick.plan(origin, request)
+    ours = Ours.of(origin, request.run)
+    line = request.holds.hold(KIND, ours.line(), by_hand=ours.by_hand, version=VERSION)
+    back = GivenBack(Lvm(request.runner, patient=True), ours, line)
+    try:
+        made, health = thick.make(Lvm(request.runner), origin, planned, back)
+        reader = request.find(made.path).open_reader(exclusive=True)
+        if reader.size != origin.size:
+            reader.close()
+            raise VolumeUnusable(
+                f"the snapshot has {reader.size} bytes and the volume {origin.size}", subject=volume.facts.path
+            )
+        return SnapshotStill(reader, health, back)
+    except BaseException:
+        back()
+        raise
+
+
+def undo(version: int, data: dict[str, str], runner: Runner) -> Undone:
+    """What a line of the journal names, removed."""
+    if version != VERSION:
+        return Undone(UndoState.UNKNOWN, f"this release does not know version {version} of such lines")
+    return snapshots.undo(Lvm(runner, patient=True), Ours.from_line(data))
+
+
+def find(lvm: Lvm, volume: Volume) -> LogicalVolume:
+    """The logical volume behind ``volume``. Raises ``NoProvider``, saying what stands against a snapshot of it."""
+    path = volume.facts.path
+    uuids = unmapped(volume.facts.facts.get("dm_uuid", ""))
+    if uuids is None:
+        raise NoProvider("it is no logical volume of LVM2", subject=path)
+    found = next((each for each in lvm.volumes(uuids[0]) if each.uuid == uuids[1]), None)
+    if found is None:
+        raise NoProvider(
+            "LVM does not know this volume, although its device is there",
+            subject=path,
+            next_step="look at `lvs -a`, at LVM's devices file (lvmdevices) and at its filters",
+        )
+    if reason := _unfit(found):
+        raise NoProvider(f"no snapshot can be made of it: {reason}", subject=path)
+    return found
+
+
+def _unfit(found: LogicalVolume) -> str | None:
+    """vg_attr and lv_attr are those of vgs(8) and lvs(8)."""
+    group = found.group_attributes
+    if group[2:3] == "x":
+        return "its volume group is exported"
+    if group[3:4] == "p" or found.missing_disks:
+        return f"{found.missing_disks} disks of its volume group are missing"
+    if group[5:6] in ("c", "s"):
+        return "its volume group is shared with other hosts"
+    if group[0:1] == "r":
+        return "its volume group is read-only"
+    if "public" not in found.roles:
+        return f"it is a hidden part of another volume ({', '.join(found.roles)})"
+    if found.attributes[4] == "s":
+        return "it is suspended, and not by us"
+    if found.attributes[4] != "a":
+        return f"it is not in a usable state ({found.attributes})"
+    return None
