@@ -32,6 +32,7 @@ def image_answer(image: Image) -> dict[str, Any]:
         "notes": image.notes,
         "preferences": image.preferences,
         "made_by": image.made_by,
+        "managed": image.managed,
         "volume_facts": image.volume,
     }
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from holdstill import BackupRequest, BackupResult, Mode, OnNoSnapshot, OnReadError, StaticMethod
 from holdstill.errors import Cancelled, ExitCode, HoldstillError
+from holdstill_cli import faults
 from holdstill_cli.arguments import Commands, bytes_option, command, repository_option, size, space, yes_option
 from holdstill_cli.desk import Desk
-from holdstill_cli.faults import told
 from holdstill_cli.shapes import backup_answer, filesystem_name
 from holdstill_cli.tables import facts, took
 
@@ -39,6 +39,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--gap-size", metavar="SIZE", type=size, help="read along unused gaps up to this size; 0 takes every byte"
     )
+    parser.add_argument("--as-raw", action="store_true", help="every byte of the device, whatever is on it")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done; store nothing")
     parser.add_argument(
         "--on-read-error",
@@ -79,7 +80,7 @@ def run(desk: Desk) -> ExitCode:
     if len(desk.asked.volumes) > 1:
         return _each(desk)
     result = _backup(desk.asked.volumes[0], desk)
-    return desk.answer(backup_answer(result), _lines(result, desk))
+    return desk.answer(backup_answer(result), told(result, desk))
 
 
 def _each(desk: Desk) -> ExitCode:
@@ -92,9 +93,9 @@ def _each(desk: Desk) -> ExitCode:
             raise
         except (HoldstillError, OSError, MemoryError) as fault:
             undone.append(volume)
-            desk.talk.part({"volume": volume}, (), told(fault))
+            desk.talk.part({"volume": volume}, (), faults.told(fault))
         else:
-            desk.talk.part(backup_answer(result), [*_lines(result, desk), ""], None)
+            desk.talk.part(backup_answer(result), [*told(result, desk), ""], None)
     return desk.answer({}, (), error=_not_done(undone, desk))
 
 
@@ -122,6 +123,7 @@ def _request(volume: str, desk: Desk) -> BackupRequest:
         mode=asked.mode and Mode(asked.mode),
         gap_size=asked.gap_size,
         dry_run=asked.dry_run,
+        as_raw=asked.as_raw,
         on_read_error=asked.on_read_error and OnReadError(asked.on_read_error),
         on_no_snapshot=asked.on_no_snapshot and OnNoSnapshot(asked.on_no_snapshot),
         static_method=asked.static_method and StaticMethod(asked.static_method),
@@ -134,7 +136,8 @@ def _request(volume: str, desk: Desk) -> BackupRequest:
     )
 
 
-def _lines(result: BackupResult, desk: Desk) -> Iterator[str]:
+def told(result: BackupResult, desk: Desk) -> Iterator[str]:
+    """A backup's result, for people."""
     yield from facts(
         [
             ("volume", result.volume.path),
