@@ -12,6 +12,8 @@ from holdstill_lvm2.ondisk import metadata
 from holdstill_lvm2.ondisk.group import group_in
 from holdstill_lvm2.ondisk.label import SECTOR, checksum, physical_volume
 from holdstill_lvm2.ondisk.recognise import recognised
+from holdstill_testing.fakes.memory_volume import MemoryReader, MemoryVolume
+from holdstill_testing.torture import dice, rounds
 
 pytestmark = pytest.mark.root
 MIB = 1 << 20
@@ -94,32 +96,42 @@ def resealed(head, at):
     return struct.pack("<I", checksum(head[at + 4 : at + SECTOR]))
 
 
+#: how the first disk of the group begins, as the tools wrote it, once for all that hurt it
+WRITTEN = {}
+
+
 @pytest.fixture
-def hurt(group, disks, tmp_path):
-    """A copy of a disk with some bytes changed: ``hurt({offset: bytes})``."""
+def written(request):
+    if not WRITTEN:
+        request.getfixturevalue("group")
+        WRITTEN["disk"] = request.getfixturevalue("disks")()[0].read_bytes()[: 128 << 10]
+    return WRITTEN["disk"]
+
+
+@pytest.fixture
+def hurt(written):
+    """A reader of that disk with some bytes changed: ``hurt({offset: bytes})``."""
 
     def make(changes, *, reseal=None):
-        data = bytearray(disks()[0].read_bytes())
+        data = bytearray(written)
         for offset, content in changes.items():
             data[offset : offset + len(content)] = content
         if reseal is not None:
             data[reseal : reseal + 4] = resealed(data, reseal)
-        path = tmp_path / "hurt"
-        path.write_bytes(data)
-        return path
+        return MemoryReader(MemoryVolume(data))
 
     return make
 
 
-def test_a_label_whose_checksum_is_wrong_is_none(hurt, reading):
-    assert physical_volume(reading(hurt({512 + 40: b"z"}))) is None
-    assert recognised(reading(hurt({512 + 40: b"z"}))) is None
+def test_a_label_whose_checksum_is_wrong_is_none(hurt):
+    assert physical_volume(hurt({512 + 40: b"z"})) is None
+    assert recognised(hurt({512 + 40: b"z"})) is None
 
 
-def test_a_label_behind_somebody_elses_header_is_left_over(hurt, reading):
-    path = hurt({0: b"LUKS\xba\xbe\x00\x01"})
-    assert recognised(reading(path)) is None
-    assert Plugins.installed().recognise(reading(path)).name == "crypto_LUKS"
+def test_a_label_behind_somebody_elses_header_is_left_over(hurt):
+    reader = hurt({0: b"LUKS\xba\xbe\x00\x01"})
+    assert recognised(reader) is None
+    assert Plugins.installed().recognise(reader).name == "crypto_LUKS"
 
 
 @pytest.mark.parametrize(
@@ -138,25 +150,43 @@ def test_a_label_behind_somebody_elses_header_is_left_over(hurt, reading):
     ],
     ids=["torn", "magic", "start", "size", "offset", "huge", "empty", "checksum", "ignored", "none"],
 )
-def test_an_area_that_cannot_be_believed(hurt, reading, changes, reseal):
-    path = hurt(changes, reseal=reseal)
-    assert group_on(reading(path)) is None
-    assert recognised(reading(path)).detail == "LVM2: in no volume group"
+def test_an_area_that_cannot_be_believed(hurt, changes, reseal):
+    reader = hurt(changes, reseal=reseal)
+    assert group_on(reader) is None
+    assert recognised(reader).detail == "LVM2: in no volume group"
 
 
-def test_areas_outside_the_disk(hurt, disks, reading):
-    label = bytearray(disks()[0].read_bytes()[512:1024])
+def relabelled(label):
+    """The label with its checksum made right again."""
+    label[16:20] = struct.pack("<I", checksum(bytes(label[20:])))
+    return {512: bytes(label)}
+
+
+def test_areas_outside_the_disk(hurt, written):
+    label = bytearray(written[512:1024])
     rows = [struct.unpack_from("<QQ", label, at) for at in range(72, 136, 16)]
     place = 72 + 16 * next(number for number, row in enumerate(rows) if row[0] == 4096)
     struct.pack_into("<QQ", label, place, 4096, 1 << 62)
-    label[16:20] = struct.pack("<I", checksum(bytes(label[20:])))
-    path = hurt({512: bytes(label)})
-    assert physical_volume(reading(path)) is not None
-    assert group_on(reading(path)) is None
+    reader = hurt(relabelled(label))
+    assert physical_volume(reader) is not None
+    assert group_on(reader) is None
 
 
-def test_a_label_without_an_end(hurt, disks, reading):
-    label = bytearray(disks()[0].read_bytes()[512:1024])
+def test_a_label_without_an_end(hurt, written):
+    label = bytearray(written[512:1024])
     label[72:] = b"\1" * (512 - 72)
-    label[16:20] = struct.pack("<I", checksum(bytes(label[20:])))
-    assert physical_volume(reading(hurt({512: bytes(label)}))) is None
+    assert physical_volume(hurt(relabelled(label))) is None
+
+
+def test_nothing_on_a_disk_is_too_hostile(hurt, written):
+    """Any bytes of label, header and text changed, every checksum right again: an answer, and no exception."""
+    random = dice("lvm2 on disk")
+    offset, length = struct.unpack_from("<QQ", written, 4096 + 40)
+    for _ in range(rounds(3000)):
+        label, header = bytearray(written[512:1024]), bytearray(written[4096 : 4096 + 512])
+        text = bytearray(written[4096 + offset : 4096 + offset + length])
+        for piece, start in random.choices([(label, 20), (header, 40), (text, 0)], k=3):
+            piece[random.randrange(start, min(len(piece), start + 4000))] = random.randrange(256)
+        struct.pack_into("<I", header, 56, checksum(bytes(text)))
+        header[:4] = struct.pack("<I", checksum(bytes(header[4:])))
+        recognised(hurt({**relabelled(label), 4096: bytes(header), 4096 + offset: bytes(text)}))
