@@ -83,6 +83,7 @@ def hold(tmp_path):
             static_method="unmount",
             cache_size="",
             cache_growth=True,
+            changed_blocks=False,
             freeze_limit=9.0,
             pre_command="",
             post_command="",

@@ -156,6 +156,7 @@ def test_every_option_of_the_command_line_is_above_the_file(hold, options, repo,
         "static-method": "unmount",
         "snapshot-cache-size": "20%",
         "snapshot-cache-growth": "false",
+        "changed-blocks": "true",
         "freeze-limit": "2.5",
         "presnapshotcmd": "true 'a b'",
         "postsnapshotcmd": "true",
@@ -164,8 +165,8 @@ def test_every_option_of_the_command_line_is_above_the_file(hold, options, repo,
     assert set(given) == {each.name for each in schema() if each.drives.startswith("BackupRequest.")}
     options.write_text("presnapshotcmd = 'false'\nfreeze-limit = 7\ncommand-timeout = 9\n")
 
-    words = ["--no-snapshot-cache-growth"]
-    words += [word for name, value in given.items() if value != "false" for word in (f"--{name}", value)]
+    words = ["--no-snapshot-cache-growth", "--changed-blocks"]
+    words += [word for name, value in given.items() if value not in ("false", "true") for word in (f"--{name}", value)]
     image = hold("backup", volume, *words, "--json", repo=repo).result["image"]
 
     assert hold("show", image, "--json", repo=repo).result["preferences"] == given | {"proof": "true"}

@@ -24,6 +24,7 @@ class BackupOrder:
     static_method: StaticMethod = attrs.field(converter=StaticMethod)
     cache_size: str
     cache_growth: bool
+    changed_blocks: bool
     freeze_limit: float
     pre_command: str
     post_command: str

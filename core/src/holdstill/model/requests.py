@@ -35,6 +35,8 @@ class BackupRequest:
     """The space in which a snapshot keeps old blocks: ``20%`` of the volume, or a size. Empty: the provider's rule."""
     cache_growth: bool | None = None
     """May that space be made larger when it is nearly full?"""
+    changed_blocks: bool | None = None
+    """Keep the snapshot, where it can tell the next one what changed, and read only what changed since the last?"""
     freeze_limit: float | None = None
     """Seconds that a freeze may last. What was not read by then is not imaged."""
     pre_command: str | None = None

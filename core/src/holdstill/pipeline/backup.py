@@ -13,6 +13,7 @@ import attrs
 
 from holdstill.errors import Cancelled, Fenced, LeftHeld, VolumeChanged, VolumeUnusable
 from holdstill.held.journal import Journal
+from holdstill.held.marks import Marked, Marks
 from holdstill.held.runner import ProcessRunner
 from holdstill.held.state import StateFolder
 from holdstill.model.events import StageStarted, Warned
@@ -21,6 +22,7 @@ from holdstill.model.managed import Managed
 from holdstill.model.orders import BackupOrder
 from holdstill.model.results import BackupResult
 from holdstill.model.volume import Consistency, Mode, VolumeFacts
+from holdstill.pipeline.changes import Changes, copy_changes, since_last
 from holdstill.pipeline.commands import Commands
 from holdstill.pipeline.copying import Copier
 from holdstill.pipeline.deaf import Deaf
@@ -87,6 +89,7 @@ class Backup:
                 if self.request.dry_run:
                     return work.planned(self.request.mode)
                 image = self._until_committed(work)
+                self._keep(work, image)
             return _result(image, work, commands.warnings)
         except LeftHeld as left:
             if image is None:
@@ -179,11 +182,11 @@ class Backup:
     def _copied(self, work: _Work, copier: Copier, maps: ExitStack) -> Settled:
         meter = Meter(self.talk.tell, "read", work.facts.path, work.surveyed.used_size)
         work.still.expected = work.surveyed.used_size
-        copier.copy(work.surveyed.windows(), meter)
+        notes = self._copy(work, copier, meter)
         meter.tell(copier.session.stored_size)
         if work.still.mode is not Mode.DYNAMIC:
             work.still.all_was_read()
-            return Settled(work.surveyed)
+            return Settled(work.surveyed, notes)
         return settle(
             copier,
             work.surveyed,
@@ -192,6 +195,30 @@ class Backup:
             meter,
             maps,
         )
+
+    def _copy(self, work: _Work, copier: Copier, meter: Meter) -> tuple[str, ...]:
+        """All of it, or what changed; what was not asked for is not told of."""
+        if not self.request.changed_blocks or not work.still.mark():
+            copier.copy(work.surveyed.windows(), meter)
+            return ()
+        marks = Marks(self.state, self.repository.config.repository_id)
+        found = since_last(self.repository, marks, work.still, work.facts.identity, work.reader.size)
+        if isinstance(found, Changes):
+            blobs = self.repository.blobs()
+            reason = copy_changes(found, copier, blobs, work.surveyed, self.state.scratch, meter)
+            if reason is None:
+                return (f"read only what changed since image {found.last.id[:12]}",)
+            self.talk.tell(Warned("changes.false", reason, work.facts.path))
+            found = reason
+        copier.copy(work.surveyed.windows(), meter)
+        return (f"everything was read: {found}",)
+
+    def _keep(self, work: _Work, image: Image) -> None:
+        """Remember what the next image of this volume may build on."""
+        if self.request.changed_blocks and (mark := work.still.mark()):
+            marks = Marks(self.state, self.repository.config.repository_id)
+            marks.put(work.facts.identity, Marked(image.id, mark))
+            work.still.keep(self.repository.config.repository_id)
 
     def _commit(self, work: _Work, copier: Copier, settled: Settled) -> Image:
         self._stage("commit", work.facts.path)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import Final
 
 from holdstill.errors import HoldstillError
 from holdstill.model.buffers import Room
 from holdstill.model.events import Noted, Warned
+from holdstill.model.extents import Extents
 from holdstill.spi.conversation import Conversation
 from holdstill.spi.lent import LentReader
 from holdstill.spi.reader import Reader
@@ -62,6 +64,18 @@ class WatchedStill(Still):
     def grow(self) -> bool:
         """The still's."""
         return self._still.grow()
+
+    def mark(self) -> dict[str, str]:
+        """The still's."""
+        return self._still.mark()
+
+    def changed_since(self, mark: Mapping[str, str]) -> Extents | str:
+        """The still's."""
+        return self._still.changed_since(mark)
+
+    def keep(self, keeper: str) -> None:
+        """The still's."""
+        self._still.keep(keeper)
 
     def all_was_read(self) -> None:
         """Nobody needs the space any more."""

@@ -194,6 +194,15 @@ def schema(platform: str = sys.platform) -> tuple[Preference, ...]:
             platforms=("linux", "aix"),
         ),
         Preference(
+            "changed-blocks",
+            snapshot,
+            Type.BOOLEAN,
+            default=False,
+            help="Keep the last snapshot where it can tell what changed (LVM2 thin), and read only that the next time.",
+            drives="BackupRequest.changed_blocks",
+            platforms=("linux",),
+        ),
+        Preference(
             "freeze-limit",
             snapshot,
             Type.SECONDS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import attrs
 
@@ -117,6 +117,23 @@ class Still(abc.ABC):
         full, from the thread that asks ``fill``; may take as long as a storage command does.
         """
         return False
+
+    def mark(self) -> dict[str, str]:
+        """What a later still of this volume needs to know to tell what changed since this one, if this one is kept.
+        Empty: such a thing cannot be.
+        """
+        return {}
+
+    def changed_since(self, mark: Mapping[str, str]) -> Extents | str:
+        """The bytes that may differ from those of the still that ``mark`` is of; or why that cannot be told (a
+        sentence). Too much is slow, too little is data loss: ``mark`` is not believed in any part that can be checked.
+        """
+        return "nothing here remembers what changed"
+
+    def keep(self, keeper: str) -> None:
+        """When it is released, keep what ``mark`` is of, in the name of ``keeper``, and let go of what was kept before
+        of this volume in that name. Asked for only when ``mark`` says that it can be.
+        """
 
     def all_was_read(self) -> None:
         """The last read is done: what costs the host something, and is of no more use, may go at once. ``untrue``

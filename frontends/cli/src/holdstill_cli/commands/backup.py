@@ -69,6 +69,11 @@ def add(commands: Commands) -> None:
         action=argparse.BooleanOptionalAction,
         help="may that space be made larger when it is nearly full",
     )
+    held.add_argument(
+        "--changed-blocks",
+        action=argparse.BooleanOptionalAction,
+        help="keep the snapshot where it can tell what changed (LVM2 thin), and read only that the next time",
+    )
     held.add_argument("--freeze-limit", metavar="SECONDS", type=float, help="how long a freeze may last")
     held.add_argument("--presnapshotcmd", metavar="COMMAND", help="run this before the volume is held")
     held.add_argument("--postsnapshotcmd", metavar="COMMAND", help="run this as soon as its users may go on")
@@ -129,6 +134,7 @@ def _request(volume: str, desk: Desk) -> BackupRequest:
         static_method=asked.static_method and StaticMethod(asked.static_method),
         cache_size=asked.snapshot_cache_size,
         cache_growth=asked.snapshot_cache_growth,
+        changed_blocks=asked.changed_blocks,
         freeze_limit=asked.freeze_limit,
         pre_command=asked.presnapshotcmd,
         post_command=asked.postsnapshotcmd,
