@@ -4,7 +4,11 @@ import json
 import re
 from pathlib import Path
 
+import attrs
 import pytest
+
+from holdstill import Engine, Managed
+from holdstill_cli.main import main
 
 PAGE = Path(__file__).parents[3] / "docs/reference/lvm-matrix.md"
 RULES = ("--operation", "restore", "--from", "lvm1", "--to", "lvm2")
@@ -177,3 +181,22 @@ def test_a_new_volume_needs_somebody_who_makes_it(hold, repo, image):
         ran = hold("restore", "--json", image, "--to-new-lv", name, repo=repo)
         assert (ran.code, ran.result["error"]["id"]) == (1, problem), json.dumps(ran.result)
     assert hold("restore", image, "--to-new-lv", "a/b", "--to-file", "x", repo=repo).code == 2
+
+
+def test_what_is_kept_of_a_volume_manager_is_shown(hold, repo, image, capsys, published):
+    class Shows:
+        def show(self, url, name, of_volume):
+            found = Engine().show(url, name)
+            layout = 'vg0 {\n\tseqno = 7\n\tname = "\x1b[2J"\n}\n'
+            return attrs.evolve(found, managed=Managed("lvm2", "5.4", {"lv": "home", "lv_uuid": "a-b"}, layout))
+
+    words = ["show", "--repo", str(repo), image]
+    assert main([*words, "--json"], Shows) == 0
+    line = json.loads(capsys.readouterr().out)
+    published("result-show")(line)
+    assert line["managed"]["layout"].startswith("vg0 {\n")
+
+    assert main(words, Shows) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"volume manager +lvm2, imaged by a client 5\.4\nlv +home\nlv uuid +a-b\n", out)
+    assert out.endswith('\n\nvg0 {\n    seqno = 7\n    name = "\\x1b[2J"\n}\n')
