@@ -73,7 +73,9 @@ def copy_changes(
             with then:
                 for window in blobs.map(changes.last):
                     then.append(window)
-                uses = union(difference(surveyed.windows(), then.windows()), difference(then.windows(), surveyed.windows()))
+                uses = union(
+                    difference(surveyed.windows(), then.windows()), difference(then.windows(), surveyed.windows())
+                )
                 for window in align(union(uses, [changes.changed.union(lost)]), chunk_size, size):
                     dirty.append(window)
         except Damaged as error:

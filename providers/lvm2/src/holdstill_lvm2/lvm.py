@@ -21,7 +21,7 @@ _LIMIT: Final = 120.0
 #: lvs(8); one row for each volume, whatever it is made of
 _FIELDS: Final = (
     "lv_name,vg_name,lv_uuid,vg_uuid,lv_attr,lv_size,lv_role,lv_layout,lv_tags,origin,origin_uuid,lv_dm_path,"
-    "pool_lv,pool_lv_uuid,lv_active,vg_attr,vg_extent_size,vg_free_count,vg_missing_pv_count"
+    "pool_lv,pool_lv_uuid,thin_id,chunk_size,transaction_id,lv_active,vg_attr,vg_extent_size,vg_free_count,vg_missing_pv_count"
 )
 _GROUP_FIELDS: Final = "vg_name,vg_uuid,vg_extent_size,vg_free_count"
 
@@ -54,6 +54,12 @@ class LogicalVolume:
     origin_uuid: str
     pool: str
     pool_uuid: str
+    thin_id: int
+    """Of a thin volume, in its pool; -1 for all others."""
+    transaction: int
+    """Of a thin volume: the pool's, when it was made; -1 for all others."""
+    chunk_size: int
+    """Of a pool or a thick snapshot, bytes; 0 for all others."""
     path: str
 
     @property
@@ -102,6 +108,12 @@ class Lvm:
     def change(self, tool: str, *words: str) -> Ran:
         """Run what changes storage; it is waited for, however long it takes."""
         return self.runner.change((program(tool), *words))
+
+    def must(self, tool: str, *words: str) -> None:
+        """Run what changes storage. Raises ``VolumeUnusable`` if it fails."""
+        ran = self.change(tool, *words)
+        if not ran.ok:
+            raise VolumeUnusable(f"{tool} fails: {ran.said}")
 
     def ask(self, tool: str, *words: str) -> Ran:
         """Run what only looks."""
@@ -161,6 +173,9 @@ def _volume(row: dict[str, str]) -> LogicalVolume:
         origin_uuid=row["origin_uuid"],
         pool=row["pool_lv"].strip("[]"),
         pool_uuid=row["pool_lv_uuid"],
+        thin_id=int(row["thin_id"] or -1),
+        transaction=int(row["transaction_id"] or -1),
+        chunk_size=int(row["chunk_size"] or 0),
         path=row["lv_dm_path"],
     )
 

@@ -37,6 +37,14 @@ def status(lvm: Lvm, uuid: str) -> Status | None:
     return Status(words[2] if len(words) > 2 else "", tuple(words[3:]))
 
 
+def name(lvm: Lvm, uuid: str) -> str:
+    """The name of a device. Raises ``VolumeUnusable`` if there is none."""
+    ran = lvm.ask("dmsetup", "info", "-c", "--noheadings", "-o", "name", "--uuid", uuid)
+    if not ran.ok or not ran.out.strip():
+        raise VolumeUnusable(f"there is no such device: {ran.said}", subject=uuid)
+    return ran.out.strip()
+
+
 def suspended(lvm: Lvm, prefix: str) -> list[str]:
     """The names of those devices that are suspended and whose UUID begins with ``prefix``."""
     ran = lvm.ask("dmsetup", "info", "-c", "--noheadings", "--separator", " ", "-o", "uuid,suspended,name")
@@ -56,13 +64,13 @@ def snapshot_fill(found: Status) -> Fill | None:
 
 @attrs.frozen
 class PoolStatus:
-    """What the kernel says of a thin pool. Metadata in bytes, data in the pool's own blocks."""
+    """What the kernel says of a thin pool. Bytes."""
 
     transaction: int
     metadata: Fill
     data: Fill
-    held_root: bool
-    """Is a snapshot of the metadata reserved?"""
+    held_root: str
+    """Where the snapshot of the metadata is that somebody has reserved; ``-`` if nobody has."""
     mode: str
     """``rw``, ``ro``, ``out_of_data_space``; ``Fail`` or ``Error`` alone where nothing else is known."""
     needs_check: bool
@@ -75,21 +83,21 @@ class PoolStatus:
         return None if self.mode == "rw" else f"the thin pool is not writable ({self.mode})"
 
 
-def pool_status(found: Status) -> PoolStatus | None:
-    """Of a ``thin-pool`` target (thin-provisioning.rst, "Status")."""
+def pool_status(found: Status, block_size: int) -> PoolStatus | None:
+    """Of a ``thin-pool`` target (thin-provisioning.rst, "Status"), whose blocks have so many bytes."""
     if found.target != "thin-pool" or not found.words:
         return None
     if len(found.words) < 5:
         nothing = Fill(0, 1)
-        return PoolStatus(0, nothing, nothing, held_root=False, mode=found.words[0], needs_check=False)
+        return PoolStatus(0, nothing, nothing, held_root="-", mode=found.words[0], needs_check=False)
     transaction, metadata, data, root, mode, *more = found.words
     used, _, total = metadata.partition("/")
     blocks, _, all_blocks = data.partition("/")
     return PoolStatus(
         int(transaction),
         Fill(int(used) * _METADATA_BLOCK, int(total) * _METADATA_BLOCK),
-        Fill(int(blocks), int(all_blocks)),
-        held_root=root != "-",
+        Fill(int(blocks) * block_size, int(all_blocks) * block_size),
+        held_root=root,
         mode=mode,
         needs_check="needs_check" in more,
     )

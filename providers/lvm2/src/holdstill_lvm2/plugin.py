@@ -89,8 +89,8 @@ def undo(kind: str, version: int, data: dict[str, str], runner: Runner) -> Undon
     if not kind.startswith("lvm2."):
         return None
     from holdstill_lvm2 import newvolume
-    from holdstill_lvm2.snapshots import holding, ours
+    from holdstill_lvm2.snapshots import holding
 
-    if kind == ours.KIND:
-        return holding.undo(version, data, runner)
-    return newvolume.undo(data, runner) if kind == newvolume.KIND else None
+    if kind == newvolume.KIND:
+        return newvolume.undo(data, runner)
+    return holding.undo(kind, version, data, runner)

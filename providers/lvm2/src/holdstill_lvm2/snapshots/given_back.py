@@ -32,6 +32,12 @@ class GivenBack:
         if self._line is not None:
             self._line.update(uuid=ours.uuid)
 
+    def kept(self) -> None:
+        """It is somebody else's from now on."""
+        if self._line is not None:
+            self._line.drop()
+            self._line = None
+
     def __call__(self) -> None:
         """Give it back."""
         if self._line is None:

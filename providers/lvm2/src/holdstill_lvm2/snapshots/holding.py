@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from holdstill.errors import NoProvider, VolumeUnusable
 from holdstill.spi.holds import Undone, UndoState
 from holdstill.spi.runner import Runner
 from holdstill.spi.still import HoldRequest, Still
 from holdstill.spi.volume import Volume
 from holdstill_lvm2.lvm import LogicalVolume, Lvm, unmapped
+from holdstill_lvm2.snapshots import delta, thick, thin
 from holdstill_lvm2.snapshots import ours as snapshots
-from holdstill_lvm2.snapshots import thick
 from holdstill_lvm2.snapshots.given_back import GivenBack
 from holdstill_lvm2.snapshots.ours import KIND, VERSION, Ours
-from holdstill_lvm2.snapshots.still import SnapshotStill
+from holdstill_lvm2.snapshots.still import Health, SnapshotStill
 
 
 def hold(volume: Volume, request: HoldRequest) -> Still:
     """The still of a logical volume. Raises ``NoProvider`` for anything else, and for what LVM makes no snapshot of."""
-    origin = find(Lvm(request.runner), volume)
-    planned = thick.plan(origin, request)
+    lvm = Lvm(request.runner)
+    origin, pool = find(lvm, volume)
+    make = _maker(lvm, origin, pool, request)
     ours = Ours.of(origin, request.run)
     line = request.holds.hold(KIND, ours.line(), by_hand=ours.by_hand, version=VERSION)
     back = GivenBack(Lvm(request.runner, patient=True), ours, line)
     try:
-        made, health = thick.make(Lvm(request.runner), origin, planned, back)
+        made, health = make(back)
         reader = request.find(made.path).open_reader(exclusive=True)
         if reader.size != origin.size:
             reader.close()
@@ -36,20 +40,34 @@ def hold(volume: Volume, request: HoldRequest) -> Still:
         raise
 
 
-def undo(version: int, data: dict[str, str], runner: Runner) -> Undone:
-    """What a line of the journal names, removed."""
-    if version != VERSION:
-        return Undone(UndoState.UNKNOWN, f"this release does not know version {version} of such lines")
-    return snapshots.undo(Lvm(runner, patient=True), Ours.from_line(data))
+def undo(kind: str, version: int, data: dict[str, str], runner: Runner) -> Undone:
+    """What a line of the journal names, removed or released."""
+    if (kind, version) == (KIND, VERSION):
+        return snapshots.undo(Lvm(runner, patient=True), Ours.from_line(data))
+    if (kind, version) == (delta.KIND, delta.VERSION):
+        return delta.undo(Lvm(runner, patient=True), data)
+    return Undone(UndoState.UNKNOWN, f"this release does not know version {version} of {kind}")
 
 
-def find(lvm: Lvm, volume: Volume) -> LogicalVolume:
-    """The logical volume behind ``volume``. Raises ``NoProvider``, saying what stands against a snapshot of it."""
+def _maker(
+    lvm: Lvm, origin: LogicalVolume, pool: LogicalVolume | None, request: HoldRequest
+) -> Callable[[GivenBack], tuple[LogicalVolume, Health]]:
+    """What makes the snapshot. Raises ``NoProvider`` where it is known beforehand that none can be made."""
+    if pool is not None:
+        return partial(thin.make, lvm, request.holds, origin, thin.plan(lvm, origin, pool))
+    return partial(thick.make, lvm, origin, thick.plan(origin, request))
+
+
+def find(lvm: Lvm, volume: Volume) -> tuple[LogicalVolume, LogicalVolume | None]:
+    """The logical volume behind ``volume``, and its thin pool if it is in one. Raises ``NoProvider``, saying what
+    stands against a snapshot of it.
+    """
     path = volume.facts.path
     uuids = unmapped(volume.facts.facts.get("dm_uuid", ""))
     if uuids is None:
         raise NoProvider("it is no logical volume of LVM2", subject=path)
-    found = next((each for each in lvm.volumes(uuids[0]) if each.uuid == uuids[1]), None)
+    volumes = {each.uuid: each for each in lvm.volumes(uuids[0])}
+    found = volumes.get(uuids[1])
     if found is None:
         raise NoProvider(
             "LVM does not know this volume, although its device is there",
@@ -58,7 +76,7 @@ def find(lvm: Lvm, volume: Volume) -> LogicalVolume:
         )
     if reason := _unfit(found):
         raise NoProvider(f"no snapshot can be made of it: {reason}", subject=path)
-    return found
+    return found, volumes.get(found.pool_uuid) if found.is_thin else None
 
 
 def _unfit(found: LogicalVolume) -> str | None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from holdstill.errors import HoldstillError
+from holdstill.model.extents import Extents
 from holdstill.model.volume import Consistency, Mode
 from holdstill.spi.lent import LentReader
 from holdstill.spi.reader import Reader
 from holdstill.spi.still import Fill, Still
+from holdstill_lvm2.snapshots.given_back import GivenBack
 
 
 class Health(abc.ABC):
@@ -28,6 +31,17 @@ class Health(abc.ABC):
         """As ``Still.grow``."""
         return False
 
+    def mark(self) -> dict[str, str]:
+        """As ``Still.mark``."""
+        return {}
+
+    def changed_since(self, mark: Mapping[str, str]) -> Extents | str:
+        """As ``Still.changed_since``."""
+        return "a thick snapshot does not tell what changed since another one"
+
+    def keep(self, keeper: str) -> None:
+        """Keep it now, for ``keeper``: nobody reads it any more. Raises ``HoldstillError``."""
+
 
 class SnapshotStill(Still):
     """A snapshot that exists, until it is released."""
@@ -35,10 +49,11 @@ class SnapshotStill(Still):
     mode = Mode.SNAPSHOT
     consistency = Consistency.POINT_IN_TIME
 
-    def __init__(self, reader: Reader, health: Health, give_back: Callable[[], None]) -> None:
+    def __init__(self, reader: Reader, health: Health, give_back: GivenBack) -> None:
         self._reader: Reader | None = reader
         self._health = health
         self._give_back = give_back
+        self._keeper = ""
         self._asking = threading.Lock()
         self.lost: str | None = None
         """Why it is known to be untrue."""
@@ -70,7 +85,27 @@ class SnapshotStill(Still):
         if reader is not None:
             reader.close()
             self.lost = self.lost or "the snapshot was given back"
+            if self._keeper:
+                self._kept(self._keeper)
         self._give_back()
+
+    def _kept(self, keeper: str) -> None:
+        """What cannot be kept is given back: the next image then reads everything."""
+        with contextlib.suppress(HoldstillError):
+            self._health.keep(keeper)
+            self._give_back.kept()
+
+    def mark(self) -> dict[str, str]:
+        """See ``Still``."""
+        return self._health.mark()
+
+    def changed_since(self, mark: Mapping[str, str]) -> Extents | str:
+        """See ``Still``."""
+        return self._health.changed_since(mark)
+
+    def keep(self, keeper: str) -> None:
+        """See ``Still``."""
+        self._keeper = keeper
 
     def _asked(self) -> str | None:
         if self._reader is None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import attrs
 
 from holdstill.errors import HoldstillError, NoProvider, VolumeUnusable
-from holdstill.spi.runner import Ran
 from holdstill.spi.still import Fill, HoldRequest
 from holdstill_lvm2 import mapper
 from holdstill_lvm2.lvm import LogicalVolume, Lvm
 from holdstill_lvm2.snapshots import space
 from holdstill_lvm2.snapshots.given_back import GivenBack
-from holdstill_lvm2.snapshots.ours import Ours
+from holdstill_lvm2.snapshots.made import made_by
 from holdstill_lvm2.snapshots.space import Space
 from holdstill_lvm2.snapshots.still import Health
 
@@ -38,20 +37,6 @@ def make(lvm: Lvm, origin: LogicalVolume, planned: Space, back: GivenBack) -> tu
             f"LVM made the snapshot's space smaller than it was told: {made.size} bytes", subject=origin.full_name
         )
     return made, ThickHealth(lvm, made, planned)
-
-
-def made_by(ran: Ran, lvm: Lvm, ours: Ours, origin: LogicalVolume) -> LogicalVolume:
-    """What ``lvcreate`` made. Raises ``VolumeUnusable`` unless it is an active snapshot of the origin."""
-    made = ours.found(lvm)
-    if not ran.ok or made is None:
-        raise VolumeUnusable(
-            f"LVM makes no snapshot of it: {ran.said}",
-            subject=origin.full_name,
-            next_step="nothing was read; what was half made is removed",
-        )
-    if made.origin_uuid != origin.uuid or not made.is_active or made.attributes[4] != "a":
-        raise VolumeUnusable(f"the snapshot is not usable: {made.attributes}", subject=made.full_name)
-    return made
 
 
 class ThickHealth(Health):
