@@ -74,6 +74,15 @@ def test_what_a_dead_run_left_is_undone_once(create, group, holds, listed, runne
     assert plugin.undo(kind, 1, data, runner).state is UndoState.ABSENT
 
 
+def test_what_cannot_be_asked_is_not_absent(create, group, holds, listed, runner):
+    create(f"{group}/new", 4 * MIB)
+    (line,) = holds.open_lines
+    gone = {**line.data, "vg_uuid": "AAAAAA-AAAA-AAAA-AAAA-AAAA-AAAA-AAAAAA"}
+    assert plugin.undo(line.kind, 1, gone, runner).state is UndoState.UNKNOWN
+    assert plugin.undo(line.kind, 2, line.data, runner).state is UndoState.UNKNOWN
+    assert set(listed()) == {"new"}
+
+
 def test_only_what_is_ours_is_removed(create, lvm, group, holds, listed, runner):
     made = create(f"{group}/new", 4 * MIB)
     (line,) = holds.open_lines

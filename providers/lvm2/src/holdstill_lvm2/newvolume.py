@@ -15,6 +15,7 @@ from holdstill.spi.still import HoldRequest
 from holdstill_lvm2.lvm import Group, LogicalVolume, Lvm
 
 KIND: Final = "lvm2.new-volume"
+VERSION: Final = 1
 #: lvm(8), "Valid names"
 _NAME: Final = re.compile(r"([A-Za-z0-9_+.][A-Za-z0-9_+.-]*)/([A-Za-z0-9_+.][A-Za-z0-9_+.-]*)")
 
@@ -36,7 +37,7 @@ class NewLogicalVolume(NewVolume):
 
     def remove(self) -> None:
         """See ``NewVolume``."""
-        undone = undo(self.data, self.lvm.runner)
+        undone = undo(VERSION, self.data, self.lvm.runner)
         if undone.state not in (UndoState.REMOVED, UndoState.ABSENT):
             raise LeftHeld(
                 f"the volume that was made for this restore is still there: {undone.detail}",
@@ -57,7 +58,7 @@ def create(name: str, size: int, request: HoldRequest) -> NewLogicalVolume | Non
     group = _group(lvm, match[1])
     extents = _enough(group, name, size)
     data = {"vg": group.name, "vg_uuid": group.uuid, "lv": match[2], "tag": f"holdstill_new_{request.run}"}
-    hold = request.holds.hold(KIND, data, by_hand=f"lvremove {name}")
+    hold = request.holds.hold(KIND, data, by_hand=f"lvremove {name}", version=VERSION)
     words = ("--yes", "--wipesignatures", "n", "--addtag", data["tag"], "--extents", str(extents), "--name", match[2])
     ran = lvm.change("lvcreate", *words, group.name)
     made = NewLogicalVolume(f"/dev/{name}", name, data, hold, lvm)
@@ -67,9 +68,13 @@ def create(name: str, size: int, request: HoldRequest) -> NewLogicalVolume | Non
     return made
 
 
-def undo(data: dict[str, str], runner: Runner) -> Undone:
-    """Remove what carries our tag under our name, and nothing else."""
+def undo(version: int, data: dict[str, str], runner: Runner) -> Undone:
+    """Remove what carries our tag under our name, and nothing else. A group that is not to be seen is not absence."""
+    if version != VERSION:
+        return Undone(UndoState.UNKNOWN, f"this release does not know version {version} of {KIND}")
     lvm = Lvm(runner, patient=True)
+    if lvm.group(data["vg_uuid"]) is None:
+        return Undone(UndoState.UNKNOWN, f"LVM sees no volume group {data['vg']} ({data['vg_uuid']})")
     tagged = [each for each in lvm.volumes(data["vg_uuid"]) if data["tag"] in each.tags]
     if not tagged:
         return Undone(UndoState.ABSENT)

@@ -92,5 +92,5 @@ def undo(kind: str, version: int, data: dict[str, str], runner: Runner) -> Undon
     from holdstill_lvm2.snapshots import holding
 
     if kind == newvolume.KIND:
-        return newvolume.undo(data, runner)
+        return newvolume.undo(version, data, runner)
     return holding.undo(kind, version, data, runner)
