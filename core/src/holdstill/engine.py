@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from holdstill.pipeline.finding import find
 from holdstill.pipeline.importing import Import
 from holdstill.pipeline.recover import Recovered, heal, recover
 from holdstill.pipeline.restore import Restore
+from holdstill.pipeline.together import Together
 from holdstill.pipeline.survey import Surveyed, survey
 from holdstill.pipeline.workers import cores
 from holdstill.plugins.registry import PluginRow, Plugins
@@ -115,13 +116,27 @@ class Engine:
         """Take an image of one volume. It exists when this returns, and not before."""
         if not request.dry_run:
             heal(self._state, self._plugins, talk)  # first of all: what is named may be what is not mounted any more
+        with self._open(url) as repository:
+            return self._backup_of(request, repository, talk).run()
+
+    def backup_together(
+        self, url: str, requests: Sequence[BackupRequest], talk: Conversation
+    ) -> list[BackupResult | HoldstillError]:
+        """Images of several volumes, all held before the first byte of any is read. Each is one instant, the set is not:
+        a note of each result says how far apart they may be. Raises what keeps one from being held; then there is no
+        image of any. What goes wrong later with one stands in its place in the list.
+        """
+        if not any(request.dry_run for request in requests):
+            heal(self._state, self._plugins, talk)
+        with self._open(url) as repository:
+            return Together([self._backup_of(request, repository, talk) for request in requests]).run()
+
+    def _backup_of(self, request: BackupRequest, repository: Repository, talk: Conversation) -> Backup:
         effective = self.preferences(request.volume, given_with(request))
         _tell_unknown(effective, talk)
         order = backup_order(request, effective)
-        with self._open(url) as repository:
-            return Backup(
-                self._plugins, repository, self._state, order, talk, self._workers, f"holdstill {__version__}"
-            ).run()
+        made_by = f"holdstill {__version__}"
+        return Backup(self._plugins, repository, self._state, order, talk, self._workers, made_by)
 
     def import_image(self, url: str, request: ImportRequest, talk: Conversation) -> BackupResult:
         """Bring a raw image file into the repository, as what another client once made of a volume. Raises

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Final
@@ -64,6 +64,8 @@ class Backup:
     workers: int
     made_by: str
     imported: Import | None = None
+    once_held: Callable[[Still], tuple[str, ...]] = attrs.field(default=lambda _: ())
+    """Called when it is held and before a byte is read; what it returns is told of the image."""
 
     def run(self) -> BackupResult:
         """Find, hold, survey, copy, commit, let go. Whatever it raises, nothing is held afterwards, unless it says
@@ -79,13 +81,14 @@ class Backup:
                 managed = self._managed(volume, journal)
                 still, volume = self._still(volume, journal, commands, held)
                 taken = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+                notes = self.once_held(still)
                 reader = held.enter_context(still.open_reader())
                 self._stage("survey", volume.facts.path)
                 surveyed = held.enter_context(self._survey(reader, volume.facts))
                 facts = attrs.evolve(volume.facts, filesystem=surveyed.filesystem)
                 if self.imported is not None:
                     facts = self.imported.admitted(facts)
-                work = _Work(facts, still, reader, surveyed, taken, began, journal, managed)
+                work = _Work(facts, still, reader, surveyed, taken, began, journal, managed, notes)
                 if self.request.dry_run:
                     return work.planned(self.request.mode)
                 image = self._until_committed(work)
@@ -256,7 +259,7 @@ class Backup:
                 map_block_size=settled.surveyed.block_size,
                 seconds=round(time.monotonic() - work.began, 3),
                 whole_volume_because=settled.surveyed.whole_volume_because,
-                notes=settled.surveyed.notes + settled.notes,
+                notes=work.notes + settled.surveyed.notes + settled.notes,
                 unread=tuple(Unread(offset, length) for offset, length in copier.unread),
                 new_chunks=copier.new_chunks,
                 # A dynamic image has stored more than it holds where it read a chunk again and found it changed.
@@ -287,6 +290,7 @@ class _Work:
     began: float
     journal: Journal
     managed: Managed | None
+    notes: tuple[str, ...]
 
     def planned(self, mode: Mode) -> BackupResult:
         """What a dry run says: as it would be held in ``mode``, although it was only looked at."""
@@ -303,7 +307,7 @@ class _Work:
             new_chunks=0,
             reused_chunks=0,
             seconds=round(time.monotonic() - self.began, 3),
-            notes=self.surveyed.notes,
+            notes=self.notes + self.surveyed.notes,
         )
 
 

@@ -47,6 +47,9 @@ def add(commands: Commands) -> None:
         help="what an unreadable range means: give up (fail), or zeros and a warning (zero)",
     )
     held = parser.add_argument_group("how it is held")
+    held.add_argument(
+        "--together", action="store_true", help="hold all volumes before the first byte of any of them is read"
+    )
     held.add_argument("--mode", choices=[str(mode) for mode in Mode], help="how to hold it still")
     held.add_argument(
         "--on-no-snapshot",
@@ -83,7 +86,7 @@ def add(commands: Commands) -> None:
 def run(desk: Desk) -> ExitCode:
     """Do it."""
     if len(desk.asked.volumes) > 1:
-        return _each(desk)
+        return _together(desk) if desk.asked.together else _each(desk)
     result = _backup(desk.asked.volumes[0], desk)
     return desk.answer(backup_answer(result), told(result, desk))
 
@@ -101,6 +104,22 @@ def _each(desk: Desk) -> ExitCode:
             desk.talk.part({"volume": volume}, (), faults.told(fault))
         else:
             desk.talk.part(backup_answer(result), [*told(result, desk), ""], None)
+    return desk.answer({}, (), error=_not_done(undone, desk))
+
+
+def _together(desk: Desk) -> ExitCode:
+    """All are held before the first byte is read."""
+    undone = []
+    with desk.job() as talk:
+        requests = [_request(volume, desk) for volume in desk.asked.volumes]
+        answers = desk.engine.backup_together(desk.url, requests, talk)
+    for volume, answer in zip(desk.asked.volumes, answers, strict=True):
+        if isinstance(answer, HoldstillError):
+            undone.append(volume)
+            desk.talk.part({"volume": volume}, (), faults.told(answer))
+        else:
+            talk.heed(answer.warnings)
+            desk.talk.part(backup_answer(answer), [*told(answer, desk), ""], None)
     return desk.answer({}, (), error=_not_done(undone, desk))
 
 
