@@ -25,8 +25,8 @@ from holdstill.pipeline.finding import find
 from holdstill.pipeline.importing import Import
 from holdstill.pipeline.recover import Recovered, heal, recover
 from holdstill.pipeline.restore import Restore
-from holdstill.pipeline.together import Together
 from holdstill.pipeline.survey import Surveyed, survey
+from holdstill.pipeline.together import Together
 from holdstill.pipeline.workers import cores
 from holdstill.plugins.registry import PluginRow, Plugins
 from holdstill.preferences.files import Places
@@ -122,9 +122,9 @@ class Engine:
     def backup_together(
         self, url: str, requests: Sequence[BackupRequest], talk: Conversation
     ) -> list[BackupResult | HoldstillError]:
-        """Images of several volumes, all held before the first byte of any is read. Each is one instant, the set is not:
-        a note of each result says how far apart they may be. Raises what keeps one from being held; then there is no
-        image of any. What goes wrong later with one stands in its place in the list.
+        """Images of several volumes, all held before the first byte of any is read. Each is one instant, the set is
+        not: a note of each result says how far apart they may be. Raises what keeps one from being held; then there is
+        no image of any. What goes wrong later with one stands in its place in the list.
         """
         if not any(request.dry_run for request in requests):
             heal(self._state, self._plugins, talk)

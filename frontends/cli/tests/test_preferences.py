@@ -165,8 +165,9 @@ def test_every_option_of_the_command_line_is_above_the_file(hold, options, repo,
     assert set(given) == {each.name for each in schema() if each.drives.startswith("BackupRequest.")}
     options.write_text("presnapshotcmd = 'false'\nfreeze-limit = 7\ncommand-timeout = 9\n")
 
-    words = ["--no-snapshot-cache-growth", "--changed-blocks"]
-    words += [word for name, value in given.items() if value not in ("false", "true") for word in (f"--{name}", value)]
+    switches = {"snapshot-cache-growth": "--no-snapshot-cache-growth", "changed-blocks": "--changed-blocks"}
+    words = list(switches.values())
+    words += [word for name, value in given.items() if name not in switches for word in (f"--{name}", value)]
     image = hold("backup", volume, *words, "--json", repo=repo).result["image"]
 
     assert hold("show", image, "--json", repo=repo).result["preferences"] == given | {"proof": "true"}

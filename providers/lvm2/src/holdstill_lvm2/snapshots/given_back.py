@@ -12,7 +12,7 @@ from holdstill_lvm2.snapshots import ours as snapshots
 from holdstill_lvm2.snapshots.ours import Ours
 
 #: between attempts, seconds; LVM itself tries for five seconds each time, for what udev and its like have open
-_PAUSES: Final = (0.5, 2.0, 5.0)
+_PAUSES: Final = (0.5, 3.0)
 _GONE: Final = (UndoState.REMOVED, UndoState.ABSENT)
 
 
