@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -89,6 +90,8 @@ def _clear():
     run("vgremove", "-ff", "-y", GROUP, check=False)
     run("dmsetup", "remove_all", check=False)
     run("pvremove", "-ff", "-y", DISK, check=False)
+    shutil.rmtree(f"/dev/{GROUP}", ignore_errors=True)
+    run("dmsetup", "mknodes", check=False)
     run("wipefs", "-a", DISK, check=False)
     run("blkdiscard", "-z", "-l", "512M", DISK)
 
