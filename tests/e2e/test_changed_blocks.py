@@ -48,6 +48,9 @@ class TellingStill(Still):
     def keep(self, keeper):
         self._world.kept += 1
 
+    def let_go(self, keeper):
+        self._world.let_go += 1
+
     def release(self):
         pass
 
@@ -62,6 +65,7 @@ class World(Plugins):
         self.told = Extents.none()
         self.number = 0
         self.kept = 0
+        self.let_go = 0
 
     def snapshot(self, volume, request):
         return TellingStill(self)
@@ -175,4 +179,7 @@ def test_without_the_wish_nothing_is_kept(world, backup):
     world.used = Extents.whole(SIZE)
 
     assert backup(changed_blocks=False).notes == ()
-    assert world.kept == 0
+    assert (world.kept, world.let_go) == (0, 0)
+    backup()
+    backup(changed_blocks=False)
+    assert (world.kept, world.let_go) == (1, 1)

@@ -109,8 +109,8 @@ def test_auto_takes_a_snapshot_and_a_raw_volume_too(volumes, bench):
 def test_an_overflow_while_reading_commits_nothing(volumes, bench, refused, on_read_error):
     volumes.make("data", "128m", "ext4")
     point = volumes.mount("data")
-    write(point / "ballast", 40)
-    talk = At("survey", lambda: write(point / "ballast", 40))
+    write(point / "ballast", 16)
+    talk = At("survey", lambda: write(point / "ballast", 16))
 
     error = refused(bench.backup, point, talk=talk, cache_size="8M", cache_growth=False, on_read_error=on_read_error)
 
@@ -161,7 +161,7 @@ def test_without_room_auto_reads_what_nobody_uses_as_it_is(volumes, bench):
 def test_it_never_needs_more_than_the_volume_can_change(volumes, bench):
     volumes.make("data", "8m")
     path = Path(volumes.path("data"))
-    content = os.urandom(8 << 20)
+    content = os.urandom(4 << 20) + bytes(4 << 20)
     path.write_bytes(content)
 
     def overwrite():
@@ -226,3 +226,18 @@ def test_a_frozen_file_system_is_told_and_nothing_stays(volumes, bench, refused)
     assert volumes.names() == {"data"}
     assert volumes.suspended() == []
     write(point / "it-lives", 1)
+
+
+@pytest.mark.udevd
+def test_beside_a_udevd_that_looks_into_every_new_device(volumes, bench, run):
+    volumes.make("data", "64m", "ext4")
+    run("lvcreate", "-y", "--type", "thin-pool", "-L", "64m", "-n", "pool", "test-vg")
+    run("lvcreate", "-y", "-V", "32m", "--thinpool", "pool", "-n", "thin", "test-vg")
+    point = volumes.mount("data")
+    write(point / "file", 2)
+    before = volumes.names()
+
+    for volume in (point, volumes.path("thin")):
+        assert bench.backup(volume).mode == "snapshot"
+        assert volumes.names() == before
+    assert bench.open_lines() == []

@@ -48,6 +48,10 @@ class Marks:
                 json.dump(attrs.asdict(marked), file)
             Path(name).replace(path)
 
+    def forget(self, volume: str) -> None:
+        """Nothing is kept of it any more."""
+        self._path(volume).unlink(missing_ok=True)
+
     def _path(self, volume: str) -> Path:
         name = hashlib.sha256(f"{self.repository}\0{volume}".encode(errors="surrogateescape")).hexdigest()[:32]
         return self.state.marks / name

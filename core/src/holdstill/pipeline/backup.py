@@ -217,11 +217,16 @@ class Backup:
         return (f"everything was read: {found}",)
 
     def _keep(self, work: _Work, image: Image) -> None:
-        """Remember what the next image of this volume may build on."""
-        if self.request.changed_blocks and (mark := work.still.mark()):
-            marks = Marks(self.state, self.repository.config.repository_id)
-            marks.put(work.facts.identity, Marked(image.id, mark))
-            work.still.keep(self.repository.config.repository_id)
+        """Remember what the next image of this volume may build on; what nobody wants any more is given back."""
+        keeper, volume = self.repository.config.repository_id, work.facts.identity
+        marks = Marks(self.state, keeper)
+        mark = work.still.mark()
+        if mark and self.request.changed_blocks:
+            marks.put(volume, Marked(image.id, mark))
+            work.still.keep(keeper)
+        elif mark and marks.last(volume) is not None:
+            work.still.let_go(keeper)
+            marks.forget(volume)
 
     def _commit(self, work: _Work, copier: Copier, settled: Settled) -> Image:
         self._stage("commit", work.facts.path)

@@ -77,6 +77,10 @@ class WatchedStill(Still):
         """The still's."""
         self._still.keep(keeper)
 
+    def let_go(self, keeper: str) -> None:
+        """The still's."""
+        self._still.let_go(keeper)
+
     def all_was_read(self) -> None:
         """Nobody needs the space any more."""
         self._look()

@@ -135,6 +135,9 @@ class Still(abc.ABC):
         of this volume in that name. Asked for only when ``mark`` says that it can be.
         """
 
+    def let_go(self, keeper: str) -> None:
+        """Let go of what was kept of this volume in the name of ``keeper``. Raises ``HoldstillError``."""
+
     def all_was_read(self) -> None:
         """The last read is done: what costs the host something, and is of no more use, may go at once. ``untrue``
         then answers for what was read until now.

@@ -55,6 +55,12 @@ def keep(lvm: Lvm, snapshot: LogicalVolume, keeper: str) -> None:
     tag = _tag(keeper)
     lvm.must("lvchange", "--addtag", tag, "--setactivationskip", "y", snapshot.full_name)
     lvm.change("lvchange", "--activate", "n", snapshot.full_name)
+    let_go(lvm, snapshot, keeper)
+
+
+def let_go(lvm: Lvm, snapshot: LogicalVolume, keeper: str) -> None:
+    """Remove what is kept for ``keeper`` of the origin of ``snapshot``, but not that one."""
+    tag = _tag(keeper)
     for volume in lvm.volumes(snapshot.group.uuid):
         if volume.origin_uuid == snapshot.origin_uuid and tag in volume.tags and volume.uuid != snapshot.uuid:
             chosen = f'lv_uuid="{volume.uuid}" && lv_tags="{tag}"'

@@ -39,6 +39,9 @@ class Health(abc.ABC):
         """As ``Still.changed_since``."""
         return "a thick snapshot does not tell what changed since another one"
 
+    def let_go(self, keeper: str) -> None:
+        """As ``Still.let_go``."""
+
     def keep(self, keeper: str) -> None:
         """Keep it now, for ``keeper``: nobody reads it any more. Raises ``HoldstillError``."""
 
@@ -106,6 +109,10 @@ class SnapshotStill(Still):
     def keep(self, keeper: str) -> None:
         """See ``Still``."""
         self._keeper = keeper
+
+    def let_go(self, keeper: str) -> None:
+        """See ``Still``."""
+        self._health.let_go(keeper)
 
     def _asked(self) -> str | None:
         if self._reader is None:

@@ -106,6 +106,10 @@ class ThinHealth(Health):
         """In place of the one that was kept before."""
         kept.keep(Lvm(self._lvm.runner, patient=True), self._made, keeper)
 
+    def let_go(self, keeper: str) -> None:
+        """Of the one that was kept before."""
+        kept.let_go(Lvm(self._lvm.runner, patient=True), self._made, keeper)
+
     def fill(self) -> Fill | None:
         """Of what was free in the pool when the snapshot was made: who else writes there takes from it too. Counted
         in data, or in metadata where that runs out first.
