@@ -65,7 +65,9 @@ def find(lvm: Lvm, volume: Volume) -> tuple[LogicalVolume, LogicalVolume | None]
     path = volume.facts.path
     uuids = unmapped(volume.facts.facts.get("dm_uuid", ""))
     if uuids is None:
-        raise NoProvider("it is no logical volume of LVM2", subject=path)
+        raise NoProvider(
+            "it is no logical volume of LVM2", subject=path, next_step="choose another mode; `auto` chooses by itself"
+        )
     volumes = {each.uuid: each for each in lvm.volumes(uuids[0])}
     found = volumes.get(uuids[1])
     if found is None:
