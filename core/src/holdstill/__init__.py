@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from holdstill.held.state import StateFolder
     from holdstill.jobs import Job
     from holdstill.model.choices import OnNoSnapshot, StaticMethod
+    from holdstill.model.compatibility import CompatQuestion, CompatTable, Operation, Verdict
     from holdstill.model.events import Event, Noted, Progress, Question, StageStarted, Warned
     from holdstill.model.extents import Extents
     from holdstill.model.image import Image, Sizes
+    from holdstill.model.managed import Managed
     from holdstill.model.named import NamedRequest
-    from holdstill.model.requests import BackupRequest, OnReadError, RestoreRequest, VerifyRequest
+    from holdstill.model.requests import BackupRequest, ImportRequest, OnReadError, RestoreRequest, VerifyRequest
     from holdstill.model.results import BackupResult, Finding, MapResult, RestoreResult, VerifyResult
     from holdstill.model.volume import Consistency, Mode, VolumeFacts
     from holdstill.pipeline.recover import Recovered
@@ -37,11 +39,13 @@ _HOME: Final = {
     "held.state": ("StateFolder",),
     "jobs": ("Job",),
     "model.choices": ("OnNoSnapshot", "StaticMethod"),
+    "model.compatibility": ("CompatQuestion", "CompatTable", "Operation", "Verdict"),
     "model.events": ("Event", "Noted", "Progress", "Question", "StageStarted", "Warned"),
     "model.extents": ("Extents",),
     "model.image": ("Image", "Sizes"),
+    "model.managed": ("Managed",),
     "model.named": ("NamedRequest",),
-    "model.requests": ("BackupRequest", "OnReadError", "RestoreRequest", "VerifyRequest"),
+    "model.requests": ("BackupRequest", "ImportRequest", "OnReadError", "RestoreRequest", "VerifyRequest"),
     "model.results": ("BackupResult", "Finding", "MapResult", "RestoreResult", "VerifyResult"),
     "model.volume": ("Consistency", "Mode", "VolumeFacts"),
     "pipeline.recover": ("Recovered",),
@@ -57,6 +61,8 @@ _MODULE_OF: Final = {name: module for module, names in _HOME.items() for name in
 __all__ = [
     "BackupRequest",
     "BackupResult",
+    "CompatQuestion",
+    "CompatTable",
     "Consistency",
     "Conversation",
     "Converted",
@@ -69,13 +75,16 @@ __all__ = [
     "Finding",
     "HoldstillError",
     "Image",
+    "ImportRequest",
     "Job",
+    "Managed",
     "MapResult",
     "Mode",
     "NamedRequest",
     "Noted",
     "OnNoSnapshot",
     "OnReadError",
+    "Operation",
     "PluginRow",
     "Preference",
     "Progress",
@@ -91,6 +100,7 @@ __all__ = [
     "SurveyedMap",
     "TargetReport",
     "Unknown",
+    "Verdict",
     "VerifyRequest",
     "VerifyResult",
     "VolumeFacts",

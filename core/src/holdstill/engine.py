@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,18 +13,21 @@ import attrs
 from holdstill import __version__
 from holdstill.errors import Declined, HoldstillError, UsageError, VolumeError, VolumeExcluded
 from holdstill.held.state import StateFolder
+from holdstill.model.compatibility import CompatQuestion, CompatTable, Verdict
 from holdstill.model.events import Noted, Question, Warned
 from holdstill.model.extents import Extents
 from holdstill.model.image import Image
 from holdstill.model.named import NamedRequest, named_requests
-from holdstill.model.requests import BackupRequest, RestoreRequest, VerifyRequest
+from holdstill.model.requests import BackupRequest, ImportRequest, RestoreRequest, VerifyRequest
 from holdstill.model.results import BackupResult, MapResult, RestoreResult, VerifyResult
-from holdstill.model.volume import VolumeFacts
+from holdstill.model.volume import Mode, VolumeFacts
 from holdstill.pipeline.backup import Backup
 from holdstill.pipeline.finding import find
+from holdstill.pipeline.importing import Import
 from holdstill.pipeline.recover import Recovered, heal, recover
 from holdstill.pipeline.restore import Restore
 from holdstill.pipeline.survey import Surveyed, survey
+from holdstill.pipeline.together import Together
 from holdstill.pipeline.workers import cores
 from holdstill.plugins.registry import PluginRow, Plugins
 from holdstill.preferences.converting import converted
@@ -136,6 +139,22 @@ class Engine:
         """Take an image of one volume. It exists when this returns, and not before."""
         if not request.dry_run:
             heal(self._state, self._plugins, talk)  # first of all: what is named may be what is not mounted any more
+        with self._open(url) as repository:
+            return self._backup_of(request, repository, talk).run()
+
+    def backup_together(
+        self, url: str, requests: Sequence[BackupRequest], talk: Conversation
+    ) -> list[BackupResult | HoldstillError]:
+        """Images of several volumes, all held before the first byte of any is read. Each is one instant, the set is
+        not: a note of each result says how far apart they may be. Raises what keeps one from being held; then there is
+        no image of any. What goes wrong later with one stands in its place in the list.
+        """
+        if not any(request.dry_run for request in requests):
+            heal(self._state, self._plugins, talk)
+        with self._open(url) as repository:
+            return Together([self._backup_of(request, repository, talk) for request in requests]).run()
+
+    def _backup_of(self, request: BackupRequest, repository: Repository, talk: Conversation) -> Backup:
         effective = self.preferences(request.volume, given_with(request))
         _tell_unknown(effective, talk)
         if effective.excluded is not None:
@@ -145,9 +164,20 @@ class Engine:
                 next_step="change the rule, or name other options files with --options",
             )
         order = backup_order(request, effective)
+        made_by = f"holdstill {__version__}"
+        return Backup(self._plugins, repository, self._state, order, talk, self._workers, made_by)
+
+    def import_image(self, url: str, request: ImportRequest, talk: Conversation) -> BackupResult:
+        """Bring a raw image file into the repository, as what another client once made of a volume. Raises
+        ``UsageError`` if no such client can have made it.
+        """
+        given = BackupRequest(request.file, mode=Mode.OFFLINE, pre_command="", post_command="")
+        order = backup_order(given, self.preferences(request.file, given_with(given)))
+        imported = Import(request, self._plugins.compatibility())
+        made_by = f"holdstill {__version__}, from a file"
         with self._open(url) as repository:
             return Backup(
-                self._plugins, repository, self._state, order, talk, self._workers, f"holdstill {__version__}"
+                self._plugins, repository, self._state, order, talk, self._workers, made_by, imported=imported
             ).run()
 
     def images(self, url: str, talk: Conversation | None = None) -> list[Image]:
@@ -221,6 +251,18 @@ class Engine:
     def recover(self, talk: Conversation) -> list[Recovered]:
         """Let go of what killed runs of this host left held. Harmless to repeat; runs that live are left alone."""
         return recover(self._state, self._plugins, self._open, talk)
+
+    # --- compatibility --------------------------------------------------------------------------
+
+    def compat(self, question: CompatQuestion) -> Verdict:
+        """May this client image this kind of volume, or restore such an image there? Raises ``NoProvider`` if no
+        installed plugin has the rules, ``UsageError`` for what they do not name.
+        """
+        return self._plugins.compatibility().answer(question)
+
+    def compat_table(self) -> CompatTable:
+        """The rules as a table. Raises ``NoProvider``."""
+        return self._plugins.compatibility().table()
 
     # --- preferences ----------------------------------------------------------------------------
 

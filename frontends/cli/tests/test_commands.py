@@ -326,7 +326,7 @@ def test_completion_names_every_command_and_option(hold, shell):
         (["holdstill", "ba"], {"backup"}),
         (["holdstill", "target", ""], {"check"}),
         (["holdstill", "backup", "--mode", "s"], {"snapshot", "static"}),
-        (["holdstill", "restore", "--to"], {"--to", "--to-file"}),
+        (["holdstill", "restore", "--to"], {"--to", "--to-file", "--to-new-lv"}),
         (["holdstill", "map", "/et"], {"/etc"}),
     ],
 )

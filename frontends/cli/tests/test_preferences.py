@@ -159,6 +159,8 @@ def test_every_option_of_the_command_line_is_above_the_file(hold, options, repo,
         "snapshot-cache-size": "40%",
         "retention-class": "GOLD",
         "static-method": "unmount",
+        "snapshot-cache-growth": "false",
+        "changed-blocks": "true",
         "freeze-limit": "2.5",
         "presnapshotcmd": "true 'a b'",
         "postsnapshotcmd": "true",
@@ -167,7 +169,9 @@ def test_every_option_of_the_command_line_is_above_the_file(hold, options, repo,
     assert set(given) == {each.name for each in schema() if each.drives.startswith("BackupRequest.")}
     options.write_text("presnapshotcmd = 'false'\nfreeze-limit = 7\ncommand-timeout = 9\n")
 
-    words = [word for name, value in given.items() for word in (f"--{name}", value)]
+    switches = {"snapshot-cache-growth": "--no-snapshot-cache-growth", "changed-blocks": "--changed-blocks"}
+    words = list(switches.values())
+    words += [word for name, value in given.items() if name not in switches for word in (f"--{name}", value)]
     image = hold("backup", volume, *words, "--json", repo=repo).result["image"]
 
     assert hold("show", image, "--json", repo=repo).result["preferences"] == given | {"proof": "true"}

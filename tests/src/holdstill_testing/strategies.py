@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from holdstill.model.extents import LIMIT, Extents
 from holdstill.model.image import Audit, Image, Sizes, Tree, Unread
+from holdstill.model.managed import Managed
 from holdstill.model.volume import (
     Consistency,
     FilesystemFacts,
@@ -114,4 +115,6 @@ images: Final = st.builds(
     segments=st.lists(keys, max_size=3).map(tuple),
     made_by=words,
     audit=st.none() | st.builds(Audit, by=words, ranges=sizes, size=sizes),
+    managed=st.none()
+    | st.builds(Managed, manager=words, client=words, facts=st.dictionaries(words, words, max_size=3), layout=words),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 
+from holdstill.model.managed import Managed
 from holdstill.model.volume import Consistency, Mode, VolumeFacts
 
 
@@ -93,3 +94,5 @@ class Image:
     """The engine and its version."""
     audit: Audit | None = None
     """Evidence for the map; None: not audited."""
+    managed: Managed | None = None
+    """The volume manager that the volume was of; None if it had none, or none that a plugin knew."""

@@ -24,11 +24,14 @@ class BackupOrder:
     on_no_snapshot: OnNoSnapshot = attrs.field(converter=OnNoSnapshot)
     snapshot_provider: str = ANY_PROVIDER
     static_method: StaticMethod = attrs.field(converter=StaticMethod)
-    cache_size: str = ""
+    cache_size: str
+    cache_growth: bool
+    changed_blocks: bool
     freeze_limit: float
     pre_command: str
     post_command: str
     command_limit: float
     retention_class: str = ""
+    as_raw: bool = False
     preferences: dict[str, str] = attrs.field(factory=dict)
     """All that was in force, as text, for the image to record."""

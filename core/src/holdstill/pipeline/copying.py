@@ -111,7 +111,7 @@ class Copier:
         try:
             self.reader.readinto(offset, room)
         except ReadFault:
-            if self.on_read_error is OnReadError.FAIL:
+            if self.on_read_error is OnReadError.FAIL or self.still.untrue():
                 raise
             self._salvage(offset, room)
 

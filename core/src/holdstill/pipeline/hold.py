@@ -7,6 +7,8 @@ request wants no provider, ``auto`` means static. What is in use is never unmoun
 
 from __future__ import annotations
 
+from functools import partial
+
 import attrs
 
 from holdstill.errors import NoProvider, UsageError, VolumeBusy, VolumeUnusable
@@ -15,7 +17,7 @@ from holdstill.model.choices import ANY_PROVIDER, NEVER_DYNAMIC, NO_PROVIDER, On
 from holdstill.model.events import Noted
 from holdstill.model.orders import BackupOrder
 from holdstill.model.volume import Mode, VolumeFacts
-from holdstill.pipeline.finding import given_snapshot
+from holdstill.pipeline.finding import find, given_snapshot
 from holdstill.pipeline.ground import refuse_own
 from holdstill.pipeline.stills import DynamicStill, FreezeStill, GivenStill, OfflineStill
 from holdstill.plugins.registry import Plugins
@@ -65,18 +67,19 @@ class Holder:
             return self._by(Mode.STATIC, volume)
         try:
             return self._by(Mode.SNAPSHOT, volume)
-        except NoProvider:
+        except NoProvider as refusal:
             if not volume.facts.in_use:
                 return OfflineStill(volume)
+            because = f"{self._nobody()} can make a snapshot of it ({refusal.message})"
         instead = self.request.on_no_snapshot
         if instead is OnNoSnapshot.FAIL:
             raise _busy(
                 volume.facts,
                 "unmount it, or say how it may be held: read-only (--mode static), its writers made to wait"
                 " (--mode freeze), or as it is (--mode dynamic), which is marked fuzzy",
-                f"{self._nobody()} can make a snapshot of it",
+                because,
             )
-        self.talk.tell(Noted(f"no snapshot can be made; held by {instead.value}, as was chosen", volume.facts.path))
+        self.talk.tell(Noted(f"held by {instead.value}, as was chosen: {because}", volume.facts.path))
         return self._by(Mode(instead.value), volume)
 
     def _by(self, mode: Mode, volume: Volume) -> Still:
@@ -117,6 +120,7 @@ class Holder:
             mode=mode,
             static_method=self.request.static_method,
             runner=self.runner,
+            find=partial(find, self.plugins),
         )
 
 

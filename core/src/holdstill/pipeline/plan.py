@@ -15,6 +15,7 @@ from holdstill.repository.layout import BlobKind
 from holdstill.repository.repository import Repository
 from holdstill.spi.conversation import Conversation
 from holdstill.spi.restore import RestoreTarget
+from holdstill.spi.runner import Runner
 from holdstill.spi.volume import Volume
 
 
@@ -36,13 +37,14 @@ def draw_up(
     *,
     unmount: bool,
     own_paths: tuple[str, ...],
+    runner: Runner | None = None,
 ) -> Plan:
     """Check everything, and write nothing. Raises ``RestoreRefused``, ``VolumeBusy`` or ``Damaged``, each saying what
     to do.
     """
     notes = _fits(image, target)
     _is_ours_to_write(target, unmount=unmount, own_paths=own_paths)
-    parts = tuple(plugins.restore(image, target))
+    parts = tuple(plugins.restore(image, target, runner))
     objections = [objection for part in parts for objection in part.objections()]
     if objections:
         raise RestoreRefused("; ".join(objections), subject=target.facts.path)

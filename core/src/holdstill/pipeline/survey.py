@@ -59,6 +59,8 @@ def survey(
     gap_size: int | None,
     scratch: Path,
     audit: Callable[[Extents], Audit | None] | None = None,
+    *,
+    as_raw: bool = False,
 ) -> Surveyed:
     """Ask which blocks are used and spool the answer in the folder ``scratch``; the whole volume if nobody knows.
 
@@ -68,6 +70,8 @@ def survey(
     at all is not believed in any part. Raises ``AmbiguousProvider`` if two plugins claim the volume.
     """
     filesystem, claim = _claimed(plugins, reader, facts, gap_size)
+    if as_raw:
+        claim = WholeVolume("asked for as the raw device")
     with contextlib.ExitStack() as on_failure:
         spool = on_failure.enter_context(MapSpool(scratch))
         believed = claim if isinstance(claim, WholeVolume) else _believed(claim, spool)

@@ -80,7 +80,7 @@ class Fields:
         return self.below(name)
 
     def below_if_there(self, name: str) -> Fields | None:
-        """A map inside this one, or None where there is no such field: earlier versions did not write it."""
+        """A map inside this one, or None where there is no such field: some are there only where they say something."""
         return self.below(name) if name in self._left else None
 
     def items(self, name: str) -> list[Any]:

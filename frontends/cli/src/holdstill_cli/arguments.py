@@ -104,6 +104,11 @@ def space(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def client_options() -> list[str]:
+    """The levels of backup clients that the rules on volume managers tell apart."""
+    return ["5.3", "5.4"]
+
+
 def size(text: str) -> int:
     """Bytes from ``4096``, ``64K``, ``1M``, ``2GiB``, as ``holdstill.model.sizes`` reads them."""
     try:

@@ -7,9 +7,11 @@ from typing import Final
 
 from holdstill_cli.commands import (
     backup,
+    compat,
     completion,
     delete,
     images,
+    import_,
     init,
     map,  # noqa: A004  # the command's name
     preferences,
@@ -25,6 +27,7 @@ from holdstill_cli.commands import (
 COMMANDS: Final[tuple[ModuleType, ...]] = (
     init,
     backup,
+    import_,
     images,
     show,
     restore,
@@ -36,5 +39,6 @@ COMMANDS: Final[tuple[ModuleType, ...]] = (
     providers,
     target,
     recover,
+    compat,
     completion,
 )

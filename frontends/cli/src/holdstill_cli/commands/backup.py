@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 
 from holdstill import BackupRequest, BackupResult, Mode, Noted, OnNoSnapshot, OnReadError, StaticMethod
 from holdstill.errors import Cancelled, ExitCode, HoldstillError, UsageError
+from holdstill_cli import faults
 from holdstill_cli.arguments import (
     Commands,
     bytes_option,
@@ -17,7 +19,6 @@ from holdstill_cli.arguments import (
     yes_option,
 )
 from holdstill_cli.desk import Desk
-from holdstill_cli.faults import told
 from holdstill_cli.shapes import backup_answer, filesystem_name
 from holdstill_cli.tables import facts, took
 
@@ -50,6 +51,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--gap-size", metavar="SIZE", type=size, help="read along unused gaps up to this size; 0 takes every byte"
     )
+    parser.add_argument("--as-raw", action="store_true", help="every byte of the device, whatever is on it")
     parser.add_argument("--retention-class", metavar="NAME", help="the class by which the image is kept")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done; store nothing")
     parser.add_argument(
@@ -58,6 +60,9 @@ def add(commands: Commands) -> None:
         help="what an unreadable range means: give up (fail), or zeros and a warning (zero)",
     )
     held = parser.add_argument_group("how it is held")
+    held.add_argument(
+        "--together", action="store_true", help="hold all volumes before the first byte of any of them is read"
+    )
     held.add_argument("--mode", choices=[str(mode) for mode in Mode], help="how to hold it still")
     held.add_argument(
         "--on-no-snapshot",
@@ -77,6 +82,16 @@ def add(commands: Commands) -> None:
         type=space,
         help="space for a snapshot's old blocks: a size, or like 20%%",
     )
+    held.add_argument(
+        "--snapshot-cache-growth",
+        action=argparse.BooleanOptionalAction,
+        help="may that space be made larger when it is nearly full",
+    )
+    held.add_argument(
+        "--changed-blocks",
+        action=argparse.BooleanOptionalAction,
+        help="keep the snapshot where it can tell what changed (LVM2 thin), and read only that the next time",
+    )
     held.add_argument("--freeze-limit", metavar="SECONDS", type=float, help="how long a freeze may last")
     held.add_argument("--presnapshotcmd", metavar="COMMAND", help="run this before the volume is held")
     held.add_argument("--postsnapshotcmd", metavar="COMMAND", help="run this as soon as its users may go on")
@@ -90,9 +105,9 @@ def run(desk: Desk) -> ExitCode:
         raise UsageError("a snapshot is of one volume", subject=root, next_step="name the volume of --snapshot-root")
     volumes = desk.asked.volumes or _domain(desk)
     if len(volumes) > 1:
-        return _each(volumes, desk)
+        return _together(volumes, desk) if desk.asked.together else _each(volumes, desk)
     result = _backup(volumes[0], desk)
-    return desk.answer(backup_answer(result), _lines(result, desk))
+    return desk.answer(backup_answer(result), told(result, desk))
 
 
 def _domain(desk: Desk) -> list[str]:
@@ -112,9 +127,25 @@ def _each(volumes: list[str], desk: Desk) -> ExitCode:
             raise
         except (HoldstillError, OSError, MemoryError) as fault:
             undone.append(volume)
-            desk.talk.part({"volume": volume}, (), told(fault))
+            desk.talk.part({"volume": volume}, (), faults.told(fault))
         else:
-            desk.talk.part(backup_answer(result), [*_lines(result, desk), ""], None)
+            desk.talk.part(backup_answer(result), [*told(result, desk), ""], None)
+    return desk.answer({}, (), error=_not_done(undone, len(volumes)))
+
+
+def _together(volumes: list[str], desk: Desk) -> ExitCode:
+    """All are held before the first byte is read."""
+    undone = []
+    with desk.job() as talk:
+        requests = [_request(volume, desk) for volume in volumes]
+        answers = desk.engine.backup_together(desk.url, requests, talk)
+    for volume, answer in zip(volumes, answers, strict=True):
+        if isinstance(answer, HoldstillError):
+            undone.append(volume)
+            desk.talk.part({"volume": volume}, (), faults.told(answer))
+        else:
+            talk.heed(answer.warnings)
+            desk.talk.part(backup_answer(answer), [*told(answer, desk), ""], None)
     return desk.answer({}, (), error=_not_done(undone, len(volumes)))
 
 
@@ -142,13 +173,16 @@ def _request(volume: str, desk: Desk) -> BackupRequest:
         mode=asked.mode and Mode(asked.mode),
         gap_size=asked.gap_size,
         dry_run=asked.dry_run,
+        as_raw=asked.as_raw,
         on_read_error=asked.on_read_error and OnReadError(asked.on_read_error),
         on_no_snapshot=asked.on_no_snapshot and OnNoSnapshot(asked.on_no_snapshot),
         snapshot_root=asked.snapshot_root,
         snapshot_provider=asked.snapshot_provider,
-        cache_size=asked.snapshot_cache_size,
         retention_class=asked.retention_class,
         static_method=asked.static_method and StaticMethod(asked.static_method),
+        cache_size=asked.snapshot_cache_size,
+        cache_growth=asked.snapshot_cache_growth,
+        changed_blocks=asked.changed_blocks,
         freeze_limit=asked.freeze_limit,
         pre_command=asked.presnapshotcmd,
         post_command=asked.postsnapshotcmd,
@@ -156,7 +190,8 @@ def _request(volume: str, desk: Desk) -> BackupRequest:
     )
 
 
-def _lines(result: BackupResult, desk: Desk) -> Iterator[str]:
+def told(result: BackupResult, desk: Desk) -> Iterator[str]:
+    """A backup's result, for people."""
     yield from facts(
         [
             ("volume", result.volume.path),

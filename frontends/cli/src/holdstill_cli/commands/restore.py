@@ -37,6 +37,7 @@ def add(commands: Commands) -> None:
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--to", metavar="VOLUME", help="overwrite this volume")
     target.add_argument("--to-file", metavar="FILE", help="write this file, sparse")
+    target.add_argument("--to-new-lv", metavar="VG/NAME", help="make this logical volume first, large enough")
     parser.add_argument(
         "--proof", action=argparse.BooleanOptionalAction, help="read the target back and compare, or do not"
     )
@@ -52,6 +53,7 @@ def run(desk: Desk) -> ExitCode:
         to_file=desk.asked.to_file,
         proof=desk.asked.proof,
         unmount=desk.asked.unmount,
+        to_new_volume=desk.asked.to_new_lv,
     )
     with desk.job() as talk:
         result = desk.engine.restore(desk.url, request, talk)

@@ -9,7 +9,7 @@ from holdstill.errors import ExitCode
 from holdstill_cli.arguments import Commands, bytes_option, command, image_argument, repository_option
 from holdstill_cli.desk import Desk
 from holdstill_cli.shapes import image_answer
-from holdstill_cli.tables import facts, took
+from holdstill_cli.tables import facts, printable, took
 
 
 def add(commands: Commands) -> None:
@@ -58,8 +58,18 @@ def _lines(image: Image, desk: Desk) -> Iterator[str]:
             *(("note", note) for note in image.notes),
             ("map", _audited(image, desk)),
             ("made by", image.made_by),
+            *_managed(image),
         ]
     )
+    if image.managed is not None and image.managed.layout:
+        yield ""
+        yield from (printable(line.expandtabs(4)) for line in image.managed.layout.splitlines())
+
+
+def _managed(image: Image) -> Iterator[tuple[str, str]]:
+    if image.managed is not None:
+        yield "volume manager", f"{image.managed.manager}, imaged by a client {image.managed.client}"
+        yield from ((name.replace("_", " "), value) for name, value in sorted(image.managed.facts.items()))
 
 
 def _audited(image: Image, desk: Desk) -> str:

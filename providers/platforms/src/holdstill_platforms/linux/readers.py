@@ -66,7 +66,7 @@ class BlockReader(ChannelReader):
         self._written: Callable[[], tuple[int, ...]] | None = None
         if exclusive and (node := sysfs.node_of(os.fstat(channel.fd).st_rdev)) is not None:
             # what somebody wrote before us and the cache still holds must not count as written later
-            os.fsync(channel.fd)
+            self._flushes = _flushed(channel.fd)
             self._written = lambda: node.written
             self._before = node.written
 
@@ -74,8 +74,9 @@ class BlockReader(ChannelReader):
         """Why the device is not what it was when it was opened, or None."""
         if self._written is None or self._channel.closed:
             return None
-        # what was written to the cache meanwhile must reach the counters
-        os.fsync(self._channel.fd)
+        if self._flushes:
+            # what was written to the cache meanwhile must reach the counters
+            os.fsync(self._channel.fd)
         if ioctls.device_size(self._channel.fd) != self.size:
             return "its size changed while it was read"
         return "something wrote to it while it was read" if self._written() != self._before else None
@@ -115,6 +116,15 @@ class FileReader(ChannelReader):
     def changed(self) -> str | None:
         """Why the file may not be what it was when it was opened, or None."""
         return self._watch.changed() if self._watch is not None and not self._channel.closed else None
+
+
+def _flushed(fd: int) -> bool:
+    """A failing disk may refuse to flush; it can be read all the same."""
+    try:
+        os.fsync(fd)
+    except OSError:
+        return False
+    return True
 
 
 def holes(fd: int, start: int, end: int) -> Extents:
