@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
+import attrs
 import pytest
 
 from holdstill import Engine
 from holdstill.model.blockmap import BlockMap
 from holdstill.model.extents import Extents, union_of
 from holdstill.model.volume import Mode
+from holdstill_cli.main import main
 from holdstill_filesystems import plugin as filesystems
 from holdstill_testing.torture import dice
 from holdstill_testing.workbench import Workbench
@@ -98,3 +101,14 @@ def test_a_file_under_a_loop_device_is_not_audited(bench, device, mount, tmp_pat
 
     assert image.whole_volume_because is None
     assert image.audit is None
+
+
+def test_show_tells_the_evidence(bench, filled, capsys):
+    image = image_of(bench, filled, Mode.STATIC)
+
+    assert main(["show", "--bytes", "--repo", bench.url, image.id]) == 0
+    shown = capsys.readouterr().out
+    assert main(["show", "--json", "--repo", bench.url, image.id]) == 0
+
+    assert f"audited: {image.audit.size} in {image.audit.ranges} ranges are unused, says {image.audit.by}" in shown
+    assert json.loads(capsys.readouterr().out)["audit"] == attrs.asdict(image.audit)
