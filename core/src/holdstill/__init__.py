@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from holdstill.model.events import Event, Noted, Progress, Question, StageStarted, Warned
     from holdstill.model.extents import Extents
     from holdstill.model.image import Image, Sizes
-    from holdstill.model.requests import BackupRequest, OnReadError, RestoreRequest, VerifyRequest
-    from holdstill.model.results import BackupResult, Finding, MapResult, RestoreResult, VerifyResult
+    from holdstill.model.requests import BackupRequest, OnReadError, PruneRequest, RestoreRequest, VerifyRequest
+    from holdstill.model.results import BackupResult, Finding, MapResult, PruneResult, RestoreResult, VerifyResult
+    from holdstill.model.retention import Retention, Verdict, Versions
     from holdstill.model.volume import Consistency, Mode, VolumeFacts
     from holdstill.pipeline.recover import Recovered
     from holdstill.plugins.registry import PluginRow
@@ -38,8 +39,9 @@ _HOME: Final = {
     "model.events": ("Event", "Noted", "Progress", "Question", "StageStarted", "Warned"),
     "model.extents": ("Extents",),
     "model.image": ("Image", "Sizes"),
-    "model.requests": ("BackupRequest", "OnReadError", "RestoreRequest", "VerifyRequest"),
-    "model.results": ("BackupResult", "Finding", "MapResult", "RestoreResult", "VerifyResult"),
+    "model.requests": ("BackupRequest", "OnReadError", "PruneRequest", "RestoreRequest", "VerifyRequest"),
+    "model.results": ("BackupResult", "Finding", "MapResult", "PruneResult", "RestoreResult", "VerifyResult"),
+    "model.retention": ("Retention", "Verdict", "Versions"),
     "model.volume": ("Consistency", "Mode", "VolumeFacts"),
     "pipeline.recover": ("Recovered",),
     "plugins.registry": ("PluginRow",),
@@ -72,19 +74,24 @@ __all__ = [
     "PluginRow",
     "Preference",
     "Progress",
+    "PruneRequest",
+    "PruneResult",
     "Question",
     "Recovered",
     "RepositoryFacts",
     "RestoreRequest",
     "RestoreResult",
+    "Retention",
     "Sizes",
     "StageStarted",
     "StateFolder",
     "StaticMethod",
     "SurveyedMap",
     "TargetReport",
+    "Verdict",
     "VerifyRequest",
     "VerifyResult",
+    "Versions",
     "VolumeFacts",
     "Warned",
     "__version__",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from holdstill.held.state import StateFolder
 from holdstill.model.events import Noted, Question, Warned
 from holdstill.model.extents import Extents
 from holdstill.model.image import Image
-from holdstill.model.requests import BackupRequest, RestoreRequest, VerifyRequest
-from holdstill.model.results import BackupResult, MapResult, RestoreResult, VerifyResult
+from holdstill.model.requests import BackupRequest, PruneRequest, RestoreRequest, VerifyRequest
+from holdstill.model.results import BackupResult, MapResult, PruneResult, RestoreResult, VerifyResult
 from holdstill.model.volume import VolumeFacts
 from holdstill.pipeline.backup import Backup
 from holdstill.pipeline.finding import find
@@ -34,6 +35,7 @@ from holdstill.preferences.sources import Effective, Names, Sources, understood
 from holdstill.repository.opening import create, open_repository
 from holdstill.repository.repository import Repository
 from holdstill.repository.trial import TargetReport, try_target
+from holdstill.repository.upkeep import prune
 from holdstill.repository.verify import verify
 from holdstill.spi.conversation import Conversation
 
@@ -150,7 +152,7 @@ class Engine:
             return verify(repository, images, read_data=request.read_data, tell=talk.tell, cancelled=talk.cancelled)
 
     def delete(self, url: str, image: str, talk: Conversation) -> Image:
-        """Forget an image; its space comes back with a prune. Asks ``delete.image``."""
+        """Forget an image; its space comes back with a prune. Asks ``delete.image``. Raises ``ImageProtected``."""
         with self._open(url) as repository:
             found = repository.find(image)
             text = f"Delete image {found.id[:12]} of {found.volume.path}, taken {found.taken}?"
@@ -158,6 +160,27 @@ class Engine:
             if talk.ask(Question("delete.image", text, facts=facts)) != "yes":
                 raise Declined("not confirmed; the image stays", subject=f"image {found.id[:12]}")
             repository.forget(found)
+            return found
+
+    def prune(self, url: str, request: PruneRequest, talk: Conversation) -> PruneResult:
+        """Forget what the policy does not keep, and give back what no image needs, beside running backups. Asks
+        ``prune.go``, with what it gives back and costs. Raises ``ClockDoubtful`` before anything is forgotten.
+        """
+        with self._open(url) as repository:
+            return prune(repository, request, talk, datetime.now(UTC))
+
+    def protect(self, url: str, image: str, of_volume: str | None = None) -> Image:
+        """Nothing deletes this image until it is unprotected. Raises ``ImageMissing``."""
+        with self._open(url) as repository:
+            found = repository.find(image, of_volume)
+            repository.marks.protect(found)
+            return found
+
+    def unprotect(self, url: str, image: str, of_volume: str | None = None) -> Image:
+        """It may be deleted again."""
+        with self._open(url) as repository:
+            found = repository.find(image, of_volume)
+            repository.marks.unprotect(found)
             return found
 
     # --- this host ------------------------------------------------------------------------------

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import attrs
 
+from holdstill.model.extents import Extents
 from holdstill.model.image import Sizes, Unread
+from holdstill.model.retention import Verdict
 from holdstill.model.volume import Consistency, FilesystemFacts, Mode, VolumeFacts
 
 
@@ -51,6 +53,15 @@ class Finding:
 
 
 @attrs.frozen
+class HurtRanges:
+    """Which bytes of its volume an image cannot give back."""
+
+    image: str
+    volume: str
+    ranges: Extents
+
+
+@attrs.frozen
 class VerifyResult:
     """What was checked, and what was found. No findings: all is well, as far as ``read_data`` went."""
 
@@ -61,6 +72,9 @@ class VerifyResult:
     read_size: int
     read_data: bool
     seconds: float
+    left_packs: int = 0
+    """With ``read_data``: packs that were left for another time, and not read lately either."""
+    hurt_ranges: tuple[HurtRanges, ...] = ()
 
 
 @attrs.frozen
@@ -73,3 +87,26 @@ class MapResult:
     used_size: int
     whole_volume_because: str | None
     notes: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class PruneResult:
+    """What a prune gave back; with ``dry_run`` what it would. Sizes in bytes, of whole objects."""
+
+    deleted_packs: int
+    deleted_size: int
+    waiting_packs: int
+    """On a list, but not gone yet: a backup is under way that may rely on them, or the target keeps them."""
+    waiting_size: int
+    kept_packs: int
+    kept_size: int
+    repack_read_size: int
+    """Bytes of blobs that were copied out of packs that are mostly not needed."""
+    repack_stored_size: int
+    waits_for: tuple[str, ...]
+    """The backups that are waited for: host and number of each."""
+    dry_run: bool
+    seconds: float
+    images: tuple[Verdict, ...] = ()
+    """With a policy: what becomes of each image."""
+    warnings: tuple[str, ...] = ()

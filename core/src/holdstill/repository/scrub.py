@@ -49,6 +49,12 @@ def scrub(
 
 
 def _scrub_one(target: Target, digests: Digests, place: int, pack: KnownPack) -> Scrubbed:
+    """What looks damaged is read once more: a fault on the way here is none of the pack's."""
+    first = _read_one(target, digests, place, pack)
+    return _read_one(target, digests, place, pack) if first.problem or first.bad else first
+
+
+def _read_one(target: Target, digests: Digests, place: int, pack: KnownPack) -> Scrubbed:
     try:
         stored, bad = packs.check_whole(digests, pack.key, target.get(pack.key))
     except ObjectMissing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from typing import Self
 
 import attrs
@@ -20,7 +21,7 @@ from holdstill.repository.ledger import Begin
 from holdstill.repository.maps import MapWriter
 from holdstill.repository.needs import Needs
 from holdstill.repository.pages import TreeBuilder
-from holdstill.repository.records import Void
+from holdstill.repository.records import Upkeep, Void
 from holdstill.repository.reuse import Stock
 from holdstill.repository.rows import Encoded, Rows, encoded_blob
 from holdstill.repository.uploads import Uploads
@@ -136,6 +137,16 @@ class WriterSession:
         commits.commit(self._target, self._digests, self.commit_key, image, exclusive=self._exclusive)
         self._decided = True
         return image
+
+    def commit_upkeep(self, moved: Iterable[tuple[str, Rows]] = (), replaces: Iterable[str] = ()) -> tuple[str, ...]:
+        """Commit what was added without an image, and all rows of the packs ``moved``, named anew. Returns the keys of
+        the segments; they stand in for those in ``replaces``. Raises as ``commit`` does.
+        """
+        self._lanes.flush([*self._stock.to_adopt(), *moved])
+        record = Upkeep(tuple(self._lanes.segments), tuple(replaces))
+        commits.commit(self._target, self._digests, self.commit_key, record, exclusive=self._exclusive)
+        self._decided = True
+        return record.segments
 
     def abandon(self, why: str) -> bool:
         """Void the own number, so that no prune waits for it. Best effort: True if the void stands now."""
