@@ -21,6 +21,9 @@ mkfs.ntfs ntfs-3g
 mkfs.jfs jfsutils
 mkfs.f2fs f2fs-tools
 pvcreate lvm2
+spin spin
+gcc gcc
+gencat libc6-dev
 LIST
 [ -n "$packages" ] || exit 0
 if [ "${1:-}" = --check ]; then

@@ -77,6 +77,8 @@ class Actor:
     ended: bool = False
     dead: bool = False
     calls: int = 0
+    before: str = ""
+    """The call that it stands before: verb and key."""
     listing: Callable[[str, tuple[Listed, ...]], Sequence[Listed]] = lambda _, fresh: fresh
     """What a listing shows, given the true one."""
     _outcome: Outcome = Outcome.DONE
@@ -117,6 +119,7 @@ class Actor:
         """One call of the actor's, in its own thread."""
         if self.dead:
             raise Died
+        self.before = what
         self._stopped.release()
         self._go.acquire()
         self.calls += 1

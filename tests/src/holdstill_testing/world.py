@@ -16,6 +16,7 @@ from unittest.mock import patch
 from holdstill.errors import HoldstillError
 from holdstill.model.image import Image
 from holdstill.repository import commits, packs, segments, uploads
+from holdstill.repository.choosing import Choice
 from holdstill.repository.marking import Marking
 from holdstill.repository.prune import Prune
 from holdstill.repository.repository import Repository
@@ -88,6 +89,34 @@ class World:
         """Somebody begins to prune."""
         return self._begin("prune", lambda target: prune(self._open(target), repack_below, fence=fence), lie)
 
+    def condemn(self, *keys: str) -> Actor:
+        """Somebody begins to prune who has chosen these packs, whatever is needed of them."""
+
+        def do(target: Target) -> object:
+            work = Prune(self._open(target), lambda _: None, lambda: False, 1.0)
+            places = [work.standing.shelf.index.place_of(key) for key in keys]
+            return work.run(Choice(tuple(place for place in places if place is not None), (), 0))
+
+        return self._begin("prune", do, "true")
+
+    def retire(self, which: int) -> Actor:
+        """Somebody begins to prune who forgets one of the images by its policy."""
+        images = self.images()
+        image = images[which % len(images)]
+        self._may_be_deleted.add(image.id)
+
+        def do(target: Target) -> object:
+            work = Prune(self._open(target), lambda _: None, lambda: False, 1.0)
+            del work.standing.images[image.number]
+            self._open(target).forget(image)
+            return work.run(work.choose())
+
+        return self._begin("retire", do, "true")
+
+    def packs(self, number: int) -> list[str]:
+        """The packs of this writer."""
+        return sorted(key for key in self.target.objects if key.startswith(f"packs/{number:010d}/"))
+
     def delete(self, which: int) -> Actor | None:
         """Somebody begins to delete one of the images, if there is one."""
         images = self.images()
@@ -144,6 +173,12 @@ class World:
     def finish(self, actor: Actor) -> None:
         """All its calls, none of which goes wrong."""
         while not actor.ended:
+            self.step(actor)
+
+    def until(self, actor: Actor, call: str) -> None:
+        """All its calls up to one that begins so; that one is not made."""
+        while not actor.before.startswith(call):
+            assert not actor.ended, f"{actor.name} never came to {call}"
             self.step(actor)
 
     def land(self, which: int) -> None:
