@@ -85,7 +85,7 @@ def test_no_committed_image_is_ever_lost_and_all_garbage_goes():
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=rounds(150),
+            max_examples=rounds(80),
             stateful_step_count=50,
             deadline=None,
             derandomize=True,
@@ -139,6 +139,7 @@ def turn(world, dice):
 
 @pytest.mark.torture
 def test_no_committed_image_is_lost_on_any_walk():
-    done = sum((wander(random.Random(f"{seed()}/prune/{number}")) for number in range(rounds(150))), Counter())
-    assert done["packs"] > rounds(150) * 5, done
-    assert done["Image"] > rounds(150) * 5, done
+    walks = rounds(60)
+    done = sum((wander(random.Random(f"{seed()}/prune/{number}")) for number in range(walks)), Counter())
+    assert done["packs"] > walks * 5, done
+    assert done["Image"] > walks * 5, done

@@ -20,7 +20,18 @@ if TYPE_CHECKING:
     from holdstill.model.extents import Extents
     from holdstill.model.image import Image, Sizes
     from holdstill.model.requests import BackupRequest, OnReadError, PruneRequest, RestoreRequest, VerifyRequest
-    from holdstill.model.results import BackupResult, Finding, MapResult, PruneResult, RestoreResult, VerifyResult
+    from holdstill.model.results import (
+        BackupResult,
+        Finding,
+        Freshness,
+        HurtRanges,
+        MapResult,
+        PruneResult,
+        RestoreResult,
+        Verified,
+        VerifyResult,
+        Worry,
+    )
     from holdstill.model.retention import Retention, Verdict, Versions
     from holdstill.model.volume import Consistency, Mode, VolumeFacts
     from holdstill.pipeline.recover import Recovered
@@ -40,7 +51,18 @@ _HOME: Final = {
     "model.extents": ("Extents",),
     "model.image": ("Image", "Sizes"),
     "model.requests": ("BackupRequest", "OnReadError", "PruneRequest", "RestoreRequest", "VerifyRequest"),
-    "model.results": ("BackupResult", "Finding", "MapResult", "PruneResult", "RestoreResult", "VerifyResult"),
+    "model.results": (
+        "BackupResult",
+        "Finding",
+        "Freshness",
+        "HurtRanges",
+        "MapResult",
+        "PruneResult",
+        "RestoreResult",
+        "Verified",
+        "VerifyResult",
+        "Worry",
+    ),
     "model.retention": ("Retention", "Verdict", "Versions"),
     "model.volume": ("Consistency", "Mode", "VolumeFacts"),
     "pipeline.recover": ("Recovered",),
@@ -63,7 +85,9 @@ __all__ = [
     "ExitCode",
     "Extents",
     "Finding",
+    "Freshness",
     "HoldstillError",
+    "HurtRanges",
     "Image",
     "Job",
     "MapResult",
@@ -89,11 +113,13 @@ __all__ = [
     "SurveyedMap",
     "TargetReport",
     "Verdict",
+    "Verified",
     "VerifyRequest",
     "VerifyResult",
     "Versions",
     "VolumeFacts",
     "Warned",
+    "Worry",
     "__version__",
 ]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +18,15 @@ from holdstill.model.events import Noted, Question, Warned
 from holdstill.model.extents import Extents
 from holdstill.model.image import Image
 from holdstill.model.requests import BackupRequest, PruneRequest, RestoreRequest, VerifyRequest
-from holdstill.model.results import BackupResult, MapResult, PruneResult, RestoreResult, VerifyResult
+from holdstill.model.results import (
+    BackupResult,
+    Freshness,
+    MapResult,
+    PruneResult,
+    RestoreResult,
+    Verified,
+    VerifyResult,
+)
 from holdstill.model.volume import VolumeFacts
 from holdstill.pipeline.backup import Backup
 from holdstill.pipeline.finding import find
@@ -32,7 +40,10 @@ from holdstill.preferences.joining import backup_order, given_with, settled
 from holdstill.preferences.schema import Preference, schema
 from holdstill.preferences.setting import put
 from holdstill.preferences.sources import Effective, Names, Sources, understood
+from holdstill.repository.checks import Checks
+from holdstill.repository.freshness import freshness
 from holdstill.repository.opening import create, open_repository
+from holdstill.repository.reading import Reading
 from holdstill.repository.repository import Repository
 from holdstill.repository.trial import TargetReport, try_target
 from holdstill.repository.upkeep import prune
@@ -146,10 +157,33 @@ class Engine:
             ).run()
 
     def verify(self, url: str, request: VerifyRequest, talk: Conversation) -> VerifyResult:
-        """Check images, all of them if none is named. What is damaged is in the result."""
+        """Check images, all of them if none is named. What is damaged is in the result, which is kept; what is damaged
+        is not relied on by later backups, so that one that still has the data heals it.
+        """
         with self._open(url) as repository:
             images = [repository.find(name) for name in request.images] if request.images else None
-            return verify(repository, images, read_data=request.read_data, tell=talk.tell, cancelled=talk.cancelled)
+            return verify(
+                repository,
+                images,
+                read_data=request.read_data,
+                tell=talk.tell,
+                cancelled=talk.cancelled,
+                reading=Reading(request.share, request.max_age, request.budget),
+                keep=True,
+            )
+
+    def verified(self, url: str) -> dict[str, Verified]:
+        """What the last verification of each image came to, by its id; those that had none are left out."""
+        with self._open(url) as repository:
+            return Checks(repository).verified()
+
+    def freshness(
+        self, url: str, max_age: timedelta, volumes: Collection[str] = (), talk: Conversation | None = None
+    ) -> list[Freshness]:
+        """Is there a good image of every volume that is not older? ``volumes`` that are named must have one."""
+        with self._open(url) as repository:
+            images = repository.images(on_damage=None if talk is None else partial(_warn, talk))
+            return freshness(images, volumes, max_age, Checks(repository).hurt(), datetime.now(UTC))
 
     def delete(self, url: str, image: str, talk: Conversation) -> Image:
         """Forget an image; its space comes back with a prune. Asks ``delete.image``. Raises ``ImageProtected``."""
@@ -175,6 +209,11 @@ class Engine:
             found = repository.find(image, of_volume)
             repository.marks.protect(found)
             return found
+
+    def protected(self, url: str, image: str, of_volume: str | None = None) -> bool:
+        """Is it?"""
+        with self._open(url) as repository:
+            return repository.marks.protected(repository.find(image, of_volume))
 
     def unprotect(self, url: str, image: str, of_volume: str | None = None) -> Image:
         """It may be deleted again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 
 import attrs
@@ -64,6 +65,12 @@ class VerifyRequest:
 
     images: tuple[str, ...] = ()
     read_data: bool = False
+    share: float = 1.0
+    """Of the data, 0 to 1: what was read longest ago comes first, so that repeated verifications read everything."""
+    max_age: dt.timedelta | None = None
+    """Pass over data that was read, and was good, so lately."""
+    budget: float | None = None
+    """Seconds after which no more data is read."""
 
 
 @attrs.frozen

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import enum
+from typing import TYPE_CHECKING
+
 import attrs
 
-from holdstill.model.extents import Extents
 from holdstill.model.image import Sizes, Unread
 from holdstill.model.retention import Verdict
 from holdstill.model.volume import Consistency, FilesystemFacts, Mode, VolumeFacts
+
+if TYPE_CHECKING:
+    from holdstill.model.extents import Extents  # brings numpy, which frontends that only ask for help do not need
 
 
 @attrs.frozen
@@ -75,6 +80,39 @@ class VerifyResult:
     left_packs: int = 0
     """With ``read_data``: packs that were left for another time, and not read lately either."""
     hurt_ranges: tuple[HurtRanges, ...] = ()
+
+
+@attrs.frozen
+class Verified:
+    """What the last verification of an image came to, by the clock of the host that did it."""
+
+    at: str
+    host: str
+    hurt: bool
+    read_data: bool
+    """All of its data was read, lately or then; else it was seen to be there."""
+
+
+class Worry(enum.StrEnum):
+    """How bad it is."""
+
+    NONE = "ok"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@attrs.frozen
+class Freshness:
+    """How a volume's newest image stands. ``image`` and what follows it are None where there is none."""
+
+    host: str
+    volume: str
+    image: str | None
+    taken: str | None
+    age: float | None
+    """Seconds, by this host's clock."""
+    worry: Worry
+    reason: str
 
 
 @attrs.frozen

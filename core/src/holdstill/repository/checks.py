@@ -10,7 +10,7 @@ from typing import Final
 import attrs
 
 from holdstill.errors import Damaged, FormatTooNew, ObjectMissing
-from holdstill.model.image import Image
+from holdstill.model.results import Verified
 from holdstill.repository import canonical, envelope, layout
 from holdstill.repository.fields import Fields
 from holdstill.repository.layout import CHECKS, ObjectKind
@@ -56,6 +56,13 @@ class Checks:
         """The ids of images whose last verification found something wrong."""
         return {image for image, check in self.of_image.items() if image in check.hurt}
 
+    def verified(self) -> dict[str, Verified]:
+        """What is known of each image."""
+        return {
+            image: Verified(check.at, check.host, image in check.hurt, check.read_data)
+            for image, check in self.of_image.items()
+        }
+
     def read_since(self, moment: dt.datetime) -> set[str]:
         """The packs that were read, and good, at that time or later."""
         least = moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -99,11 +106,3 @@ class Checks:
         )
         fields.done()
         return check
-
-
-def told(check: Check | None, image: Image) -> str:
-    """One word or two on what is known: ``good 2026-01-01``, ``hurt 2026-01-01``, or nothing."""
-    if check is None:
-        return ""
-    word = "hurt" if image.id in check.hurt else "good" if check.read_data else "complete"
-    return f"{word} {check.at[:10]}"

@@ -14,7 +14,7 @@ from holdstill.model.retention import Retention, Verdict, Versions
 from holdstill.model.volume import Consistency
 
 #: clocks of hosts may differ by so much
-_SKEW: Final = dt.timedelta(minutes=5)
+SKEW: Final = dt.timedelta(minutes=5)
 
 _SLOTS: Final[dict[str, Callable[[dt.datetime], str]]] = {
     "hourly": lambda taken: taken.strftime("%Y-%m-%d %H:00"),
@@ -50,8 +50,8 @@ def decide(
         raise UsageError("a policy must keep something", next_step="Say --keep-last 1, for example.")
     volumes: dict[tuple[str, str], list[_Dated]] = {}
     for image in images:
-        dated = _Dated(image, _time_of(image))
-        if dated.taken > now + _SKEW:
+        dated = _Dated(image, time_of(image))
+        if dated.taken > now + SKEW:
             raise ClockDoubtful(
                 f"it was taken at {image.taken}, and here it is {now:%Y-%m-%dT%H:%M:%SZ}: one clock is wrong",
                 subject=f"image {image.id[:12]} of {image.host}",
@@ -129,7 +129,8 @@ class _Volume:
                 yield each.image, f"version {rank + 1}" + (" of a volume that is gone" if gone else "")
 
 
-def _time_of(image: Image) -> dt.datetime:
+def time_of(image: Image) -> dt.datetime:
+    """When it was taken, by its host's clock. Raises ``ClockDoubtful`` if that cannot be read."""
     try:
         taken = dt.datetime.fromisoformat(image.taken)
     except ValueError:

@@ -7,13 +7,16 @@ from typing import Final
 
 from holdstill_cli.commands import (
     backup,
+    check,
     completion,
     delete,
     images,
     init,
     map,  # noqa: A004  # the command's name
     preferences,
+    protect,
     providers,
+    prune,
     recover,
     restore,
     show,
@@ -29,7 +32,10 @@ COMMANDS: Final[tuple[ModuleType, ...]] = (
     show,
     restore,
     verify,
+    check,
     delete,
+    prune,
+    protect,
     map,
     volumes,
     preferences,
