@@ -110,7 +110,7 @@ def forget_deletes(patch):
     patch.setattr(commits, "forget", lambda target, digests, key, record: target.delete(key))
 
 
-def unmarked(patch):
+def look_then_delete(patch):
     """Whether an image is protected is looked up, and then it is deleted."""
     patch.setattr(Marks, "drop", lambda self, image: self.protected(image))
 
@@ -212,7 +212,7 @@ STORIES = {
     view_early: two_prunes_at_once,
     unnamed: the_other_copy_is_a_dead_writers,
     forget_deletes: a_commit_arrives_late,
-    unmarked: protected_at_the_last_moment,
+    look_then_delete: protected_at_the_last_moment,
 }
 
 

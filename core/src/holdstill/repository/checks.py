@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 import attrs
@@ -75,12 +75,12 @@ class Checks:
         parts = envelope.seal(self._repository.digests.of_object, ObjectKind.CHECK, key, body)
         self._repository.target.put(key, parts)
 
-    def tidy(self, packs: set[str]) -> None:
+    def tidy(self, packs: Collection[str]) -> None:
         """Delete those that newer ones say everything of again. ``packs``: those that are still there."""
-        wanted = {id(check) for image, check in self.of_image.items()}
+        current = {id(check) for check in self.of_image.values()}
         for key, check in self._by_key.items():
-            current = any(self.of_pack[pack] == check.at and pack in packs for pack in check.packs)
-            if id(check) not in wanted and not current:
+            newest = any(pack in packs and self.of_pack[pack] == check.at for pack in check.packs)
+            if id(check) not in current and not newest:
                 self._repository.target.delete(key)
 
     def _read(self) -> Iterator[tuple[str, Check]]:

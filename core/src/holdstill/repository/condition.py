@@ -51,13 +51,17 @@ class Condition:
                 size = size if size == pack.size else target.size(pack.key)
             except ObjectMissing:
                 if may_be_gone(pack.key):
-                    self.gone.add(pack.key)
-                    self.good_packs[place] = False
+                    self.pack_is_gone(place)
                 else:
                     self.pack_is_bad(place, MISSING, findings)
                 continue
             if size != pack.size:
                 self.pack_is_bad(place, f"the pack has {size} bytes, not {pack.size}", findings)
+
+    def pack_is_gone(self, place: int) -> None:
+        """A prune has deleted it."""
+        self.gone.add(self.index.packs[place].key)
+        self.good_packs[place] = False
 
     def pack_is_bad(self, place: int, problem: str, findings: Findings) -> None:
         """Nothing in this pack can be relied on."""

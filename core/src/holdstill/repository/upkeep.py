@@ -46,7 +46,9 @@ def prune(repository: Repository, request: PruneRequest, talk: Conversation, now
         choice = work.choose()
     kept = {image.id for image in spared}
     verdicts = [attrs.evolve(each, kept=True, reason="protected") if each.image in kept else each for each in verdicts]
-    return attrs.evolve(work.run(choice), images=tuple(verdicts))
+    result = work.run(choice)
+    Checks(repository).tidy(work.standing.listed.keys())
+    return attrs.evolve(result, images=tuple(verdicts))
 
 
 def _verdicts(

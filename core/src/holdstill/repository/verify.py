@@ -18,7 +18,7 @@ from holdstill.model.image import Image
 from holdstill.model.results import HurtRanges, VerifyResult
 from holdstill.repository import commits, layout
 from holdstill.repository.checks import MOST_PACKS, Check, Checks
-from holdstill.repository.condition import Condition
+from holdstill.repository.condition import MISSING, Condition
 from holdstill.repository.config import Config
 from holdstill.repository.coverage import Coverage
 from holdstill.repository.findings import Findings
@@ -96,8 +96,9 @@ class _Verification:
         coverage = self._cover(shelf, condition, images)
         if self._reading is not None:
             wanted = coverage.needed if self._chosen is not None else condition.not_gone()
+            gone_before = len(condition.gone)
             self._scrub(condition, wanted, self._reading)
-            if not condition.all_good:
+            if not condition.all_good or len(condition.gone) > gone_before:
                 coverage = self._cover(shelf, condition, images)
         return VerifyResult(
             images=tuple(image.id for image in images),
@@ -223,7 +224,9 @@ class _Verification:
                 read += 1
                 self._read_size += done.size
                 meter.advance(done.size)
-                if done.problem and condition.good_packs[done.place]:
+                if done.problem == MISSING and self._may_be_gone(condition.index.packs[done.place].key):
+                    condition.pack_is_gone(done.place)
+                elif done.problem and condition.good_packs[done.place]:
                     condition.pack_is_bad(done.place, done.problem, self._findings)
                 elif done.bad:
                     condition.rows_are_bad(done.place, list(done.bad), self._findings)
