@@ -14,6 +14,7 @@ from holdstill.model.results import Verified
 from holdstill.repository import canonical, envelope, layout
 from holdstill.repository.fields import Fields
 from holdstill.repository.layout import CHECKS, ObjectKind
+from holdstill.repository.reading import stamp
 from holdstill.repository.repository import Repository
 
 #: a check names no more packs; there may be several of one verification
@@ -25,7 +26,7 @@ class Check:
     """What one verification came to."""
 
     at: str
-    """RFC 3339 UTC, by the clock of ``host``."""
+    """RFC 3339 UTC with microseconds, by the clock of ``host``."""
     host: str
     images: tuple[str, ...] = ()
     hurt: tuple[str, ...] = ()
@@ -65,7 +66,7 @@ class Checks:
 
     def read_since(self, moment: dt.datetime) -> set[str]:
         """The packs that were read, and good, at that time or later."""
-        least = moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        least = stamp(moment)
         return {pack for pack, at in self.of_pack.items() if at >= least}
 
     def add(self, check: Check) -> None:

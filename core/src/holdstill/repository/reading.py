@@ -12,6 +12,11 @@ import numpy as np
 from holdstill.repository.index import Flags, KnownPack
 
 
+def stamp(moment: dt.datetime) -> str:
+    """RFC 3339 UTC with microseconds: texts that sort as the moments do."""
+    return moment.astimezone(dt.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
 @attrs.frozen
 class Reading:
     """How much to read. What is left out is what was read last, so that all is read in turn."""
@@ -31,7 +36,7 @@ class Reading:
         random.shuffle(asked)
         asked.sort(key=lambda each: last_read.get(each[1].key, ""))
         if self.max_age is not None:
-            least = (now - self.max_age).strftime("%Y-%m-%dT%H:%M:%SZ")
+            least = stamp(now - self.max_age)
             asked = [each for each in asked if last_read.get(each[1].key, "") < least]
         room = self.share * sum(packs[place].size for place in np.flatnonzero(wanted).tolist())
         chosen = []

@@ -26,11 +26,10 @@ from holdstill.repository.index import Flags, KnownPack
 from holdstill.repository.layout import CONFIG, LEDGER
 from holdstill.repository.ledger import Ledger
 from holdstill.repository.loading import Shelf
-from holdstill.repository.reading import Reading
+from holdstill.repository.reading import Reading, stamp
 from holdstill.repository.records import Upkeep
 from holdstill.repository.repository import Repository
 from holdstill.repository.scrub import scrub
-from holdstill.repository.session import now
 from holdstill.spi.meter import Meter
 
 Tell = Callable[[Event], None]
@@ -129,7 +128,9 @@ class _Verification:
             for number, packs in enumerate(parts):
                 images = result.images if number == 0 else ()
                 hurt = result.hurt_images if number == 0 else ()
-                self._checks.add(Check(now(), platform.node(), images, hurt, whole, tuple(packs)))
+                self._checks.add(
+                    Check(stamp(dt.datetime.now(dt.UTC)), platform.node(), images, hurt, whole, tuple(packs))
+                )
             self._close_damaged()
         except (TargetError, RepositoryError) as refused:
             self._tell(Noted(f"the outcome could not be kept: {refused.message}", refused.subject))
@@ -234,7 +235,9 @@ class _Verification:
                     self._read_packs.append(condition.index.packs[done.place].key)
         except Cancelled:
             if self._keep and self._read_packs:
-                self._checks.add(Check(now(), platform.node(), packs=tuple(self._read_packs[:MOST_PACKS])))
+                self._checks.add(
+                    Check(stamp(dt.datetime.now(dt.UTC)), platform.node(), packs=tuple(self._read_packs[:MOST_PACKS]))
+                )
             raise
         self._left_packs = int(np.count_nonzero(wanted)) - read - fresh
 
