@@ -105,7 +105,7 @@ def wander(dice, turns=60):
             turn(world, dice)
         world.come_to_rest()
         done.update(type(actor.result).__name__ for actor in world.actors if actor.error is None)
-        done.update(packs=world.pruned, calls=sum(actor.calls for actor in world.actors))
+        done.update(packs=world.pruned, faults=world.faults, calls=sum(actor.calls for actor in world.actors))
     finally:
         world.close()
     return done
@@ -138,8 +138,10 @@ def turn(world, dice):
 
 
 @pytest.mark.torture
-def test_no_committed_image_is_lost_on_any_walk():
+def test_no_committed_image_is_lost_on_any_walk(record_property):
     walks = rounds(60)
     done = sum((wander(random.Random(f"{seed()}/prune/{number}")) for number in range(walks)), Counter())
     assert done["packs"] > walks * 5, done
     assert done["Image"] > walks * 5, done
+    record_property("rounds", walks)
+    record_property("faults", done["faults"])

@@ -13,6 +13,7 @@ import attrs
 
 from holdstill import __version__
 from holdstill.errors import Declined, HoldstillError, VolumeMissing, VolumeUnusable
+from holdstill.held.journal import Journal
 from holdstill.held.state import StateFolder
 from holdstill.model.events import Noted, Question, Warned
 from holdstill.model.extents import Extents
@@ -30,6 +31,7 @@ from holdstill.model.results import (
 from holdstill.model.volume import VolumeFacts
 from holdstill.pipeline.backup import Backup
 from holdstill.pipeline.finding import find
+from holdstill.pipeline.numbers import journalled, void_own_past
 from holdstill.pipeline.recover import Recovered, heal, recover
 from holdstill.pipeline.restore import Restore
 from holdstill.pipeline.survey import Surveyed, survey
@@ -200,8 +202,10 @@ class Engine:
         """Forget what the policy does not keep, and give back what no image needs, beside running backups. Asks
         ``prune.go``, with what it gives back and costs. Raises ``ClockDoubtful`` before anything is forgotten.
         """
-        with self._open(url) as repository:
-            return prune(repository, request, talk, datetime.now(UTC))
+        with self._open(url) as repository, Journal.begin(self._state.journals) as journal:
+            if not request.dry_run:
+                void_own_past(repository, self._state.journals)
+            return prune(repository, request, talk, datetime.now(UTC), partial(journalled, journal, repository))
 
     def protect(self, url: str, image: str, of_volume: str | None = None) -> Image:
         """Nothing deletes this image until it is unprotected. Raises ``ImageMissing``."""

@@ -69,6 +69,7 @@ class World:
         self.later: list[Callable[[], object]] = []
         self.past: tuple[Listed, ...] = ()
         self.pruned = 0
+        self.faults = 0
         self._acknowledged: dict[str, str] = {}
         self._may_be_deleted: set[str] = set()
         self._protected: dict[str, str] = {}
@@ -155,6 +156,7 @@ class World:
 
     def step(self, actor: Actor, outcome: Outcome = Outcome.DONE) -> None:
         """The call that this actor stands before comes to this."""
+        self.faults += outcome is not Outcome.DONE
         actor.step(outcome)
         if actor.ended:
             if isinstance(actor.result, Image):

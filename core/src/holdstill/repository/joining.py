@@ -10,6 +10,7 @@ import numpy as np
 from holdstill.errors import Fenced
 from holdstill.repository import layout
 from holdstill.repository.index import Index
+from holdstill.repository.session import Kept
 from holdstill.repository.standing import Standing
 
 #: so many segments with few rows are left alone
@@ -19,7 +20,7 @@ _SMALL: Final = 4096
 _USELESS: Final = 0.25
 
 
-def join_segments(standing: Standing, deleted: set[int]) -> None:
+def join_segments(standing: Standing, deleted: set[int], kept: Kept) -> None:
     """Replace the segments for which that is worth it. ``deleted``: the packs that went in this run.
 
     Only segments whose rows this run has stored anew are deleted, and only after the new ones have a record that names
@@ -35,7 +36,7 @@ def join_segments(standing: Standing, deleted: set[int]) -> None:
     if not old:
         return
     moving = {place for segment in old for place in old[segment]} - gone
-    with standing.repository.begin(platform.node(), "upkeep") as session:
+    with standing.repository.begin(platform.node(), "upkeep") as session, kept(session):
         try:
             wanted = np.zeros(len(index.packs), dtype=np.bool_)
             wanted[list(moving)] = True

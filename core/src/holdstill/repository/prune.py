@@ -21,6 +21,7 @@ from holdstill.repository.joining import join_segments
 from holdstill.repository.layout import BlobKind
 from holdstill.repository.repacking import Repacked, Repacking
 from holdstill.repository.repository import Repository
+from holdstill.repository.session import Kept, unkept
 from holdstill.repository.standing import LONGEST_LIST, Standing, homeless
 
 Tell = Callable[[Event], None]
@@ -35,6 +36,7 @@ class Prune:
     _cancelled: Callable[[], bool]
     _repack_below: float = 0.5
     _fence: bool = False
+    _kept: Kept = unkept
     standing: Standing = attrs.field(init=False)
     _began: float = attrs.field(factory=time.monotonic)
 
@@ -63,7 +65,7 @@ class Prune:
         spared, repacked = self._spared()
         doomed = set(standing.swept_packs()) - spared
         deleted = set(self._delete(doomed))
-        join_segments(standing, deleted)
+        join_segments(standing, deleted, self._kept)
         return self._result(deleted, self._on_lists() - deleted - spared, repacked, dry_run=False)
 
     def _condemn(self, choice: Choice) -> None:
@@ -86,7 +88,7 @@ class Prune:
             return self._holding(alone), Repacked()
         self._stage("repack")
         reader = self._repository.reader_of(self.standing.shelf)
-        repacked = Repacking(self._repository, reader, platform.node(), self._cancelled).run(moving)
+        repacked = Repacking(self._repository, reader, platform.node(), self._cancelled, self._kept).run(moving)
         # Only now is asked what is open: a copy counts if no list named its pack when ours could be seen by all.
         self.standing.read_ledger()
         self.standing.take_segments(repacked.segments)

@@ -11,7 +11,7 @@ from holdstill.errors import Cancelled, Damaged, Fenced
 from holdstill.repository.blobs import BlobReader, PackRead
 from holdstill.repository.layout import BlobKind
 from holdstill.repository.repository import Repository
-from holdstill.repository.session import WriterSession
+from holdstill.repository.session import Kept, WriterSession
 
 
 @attrs.frozen
@@ -34,6 +34,7 @@ class Repacking:
     _reader: BlobReader
     _host: str
     _cancelled: Callable[[], bool]
+    _kept: Kept
     _read_size: int = 0
     _lost: list[str] = attrs.field(factory=list)
 
@@ -51,6 +52,7 @@ class Repacking:
                     for blob_id, plain in self._fetched(kind, read):
                         if session is None:
                             session = ended.enter_context(self._repository.begin(self._host, "upkeep"))
+                            ended.enter_context(self._kept(session))
                         if not session.known(kind, blob_id):
                             session.add(session.encode(kind, blob_id, plain))
             if session is None:

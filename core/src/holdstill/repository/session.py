@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Self
 
 import attrs
@@ -26,6 +27,9 @@ from holdstill.repository.reuse import Stock
 from holdstill.repository.rows import Encoded, Rows, encoded_blob
 from holdstill.repository.uploads import Uploads
 from holdstill.spi.target import Target
+
+#: what is done around a session's number, so that it is settled even if this process is killed
+Kept = Callable[["WriterSession"], AbstractContextManager[None]]
 
 
 class WriterSession:
@@ -169,3 +173,8 @@ class WriterSession:
 def now() -> str:
     """This moment as RFC 3339 UTC, for people."""
     return dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def unkept(_: WriterSession) -> AbstractContextManager[None]:
+    """Nothing is done: should this process be killed, prunes wait for the number until somebody fences it."""
+    return nullcontext()

@@ -19,16 +19,19 @@ from holdstill.repository.checks import Checks
 from holdstill.repository.prune import Prune
 from holdstill.repository.repository import Repository
 from holdstill.repository.retention import decide
+from holdstill.repository.session import Kept, unkept
 from holdstill.spi.conversation import Conversation
 
 
-def prune(repository: Repository, request: PruneRequest, talk: Conversation, now: dt.datetime) -> PruneResult:
+def prune(
+    repository: Repository, request: PruneRequest, talk: Conversation, now: dt.datetime, kept: Kept = unkept
+) -> PruneResult:
     """Forget what the policy does not keep, and give back what no image needs. Asks ``prune.go``, cost shown before.
 
     Raises ``ClockDoubtful``, ``Declined``, ``Cancelled``, ``Damaged`` (an image cannot be read, so nothing is deleted),
     and what the target raises.
     """
-    work = Prune(repository, talk.tell, talk.cancelled, request.repack_below, request.fence)
+    work = Prune(repository, talk.tell, talk.cancelled, request.repack_below, request.fence, kept)
     images = {image.id: image for image in work.standing.images.values()}
     verdicts = _verdicts(repository, request, list(images.values()), now)
     dropped = [images[verdict.image] for verdict in verdicts if not verdict.kept]
@@ -44,8 +47,8 @@ def prune(repository: Repository, request: PruneRequest, talk: Conversation, now
     if spared:
         work.standing.images.update((image.number, image) for image in spared)
         choice = work.choose()
-    kept = {image.id for image in spared}
-    verdicts = [attrs.evolve(each, kept=True, reason="protected") if each.image in kept else each for each in verdicts]
+    stay = {image.id for image in spared}
+    verdicts = [attrs.evolve(each, kept=True, reason="protected") if each.image in stay else each for each in verdicts]
     result = work.run(choice)
     Checks(repository).tidy(work.standing.listed.keys())
     return attrs.evolve(result, images=tuple(verdicts))
