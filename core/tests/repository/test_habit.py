@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 
+import attrs
 import pytest
 
 from holdstill.errors import ObjectMissing
 from holdstill.model.requests import PruneRequest
 from holdstill.repository.checks import Check, Checks
+from holdstill.repository.opening import create
 from holdstill.repository.reading import Reading
 from holdstill.repository.repository import Repository
 from holdstill.repository.upkeep import prune
 from holdstill.repository.verify import verify
 from holdstill.spi.conversation import Conversation
-from holdstill_testing.fakes.memory_target import MemoryTarget
+from holdstill_testing.fakes.memory_target import PROPERTIES, MemoryTarget
 from holdstill_testing.tiny import back_up, content, restored, tiny_config
 
 CHUNK = 65536
@@ -238,6 +240,17 @@ def test_packs_that_a_prune_deletes_meanwhile_are_no_damage(read_data):
     while verified_beside_a_prune(at, read_data):
         at += 1
     assert at > 10
+
+
+def test_a_verification_writes_no_list_where_one_process_may_write(keeper):
+    target = MemoryTarget(properties=attrs.evolve(PROPERTIES, put_if_absent=False))
+    repository = create(target, chunk_size=CHUNK)
+    keeper.backup(repository, keeper.data(6))
+    flip(target, data_pack(target))
+    before = {key for key in target.objects if key.startswith("ledger/")}
+    assert verified(repository).hurt_images
+    assert {key for key in target.objects if key.startswith("ledger/")} == before
+    assert Checks(repository).hurt()
 
 
 def test_old_outcomes_are_tidied_away(tiny):

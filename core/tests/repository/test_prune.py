@@ -19,6 +19,7 @@ from holdstill.repository.opening import create, open_repository
 from holdstill.repository.prune import Prune
 from holdstill.repository.repository import Repository
 from holdstill.repository.upkeep import prune
+from holdstill.repository.verify import verify
 from holdstill.spi.conversation import Conversation
 from holdstill_testing.fakes.faulty_target import Fault, FaultyTarget, Planned
 from holdstill_testing.fakes.memory_target import PROPERTIES, MemoryTarget
@@ -145,7 +146,7 @@ def test_a_page_that_cannot_be_read_stops_it(repository, target, keeper):
     whole[read.offset + 3] ^= 1
     target.objects[read.key] = bytes(whole)
     before = dict(target.objects)
-    with pytest.raises(Damaged):
+    with pytest.raises(Damaged, match=f"image {image.id[:12]} of /v needs it"):
         pruned(repository)
     assert target.objects == before
 
@@ -307,3 +308,18 @@ def test_a_choice_that_takes_what_is_needed_costs_no_data(repository, target, ke
     choice = attrs.evolve(work.choose(), unneeded=tuple(np.arange(len(work.standing.shelf.index.packs)).tolist()))
     work.run(choice)
     assert keeper.restore(repository, image) == data
+
+
+def test_many_small_segments_become_one():
+    target = MemoryTarget()
+    repository = Repository(target, tiny_config(target))
+    images = [back_up(repository, f"abc{chr(0x4E00 + at)}") for at in range(70)]
+    pruned(repository)
+    segments = [key for key in target.objects if key.startswith("index/")]
+    assert len(segments) == 1
+    assert all(restored(repository, image) == content(image.volume.path) for image in images[::10])
+    before = dict(target.objects)
+    pruned(repository)
+    assert target.objects == before, "and then they are left alone"
+    assert back_up(repository, "abc").new_chunks == 0
+    assert verify(repository, None, read_data=True, tell=lambda _: None, cancelled=lambda: False).findings == ()

@@ -36,8 +36,15 @@ class Marking:
         Raises ``Damaged`` for a page that cannot be read: who deletes what is not needed must stop there.
         """
         for image in images:
-            yield from self._of_tree(image, image.chunks, BlobKind.CHUNK)
-            yield from self._of_tree(image, image.map, BlobKind.MAP)
+            try:
+                yield from self._of_tree(image, image.chunks, BlobKind.CHUNK)
+                yield from self._of_tree(image, image.map, BlobKind.MAP)
+            except Damaged as damage:
+                raise Damaged(
+                    f"image {image.id[:12]} of {image.volume.path} needs it: {damage.message}",
+                    subject=damage.subject,
+                    next_step="Nothing is deleted meanwhile. If verify cannot help it, `holdstill delete` that image.",
+                ) from damage
 
     def _of_tree(self, image: Image, tree: Tree, kind: BlobKind) -> Iterator[Wanted]:
         if tree.height != height_of(tree.count, self._fanout):

@@ -142,7 +142,12 @@ class _Verification:
             bad[place] |= not condition.good_rows[pack.first : pack.first + pack.rows].all()
         packs = [condition.index.packs[place].key for place in np.flatnonzero(bad).tolist()]
         damaged = [pack for pack in packs if pack not in condition.gone and not self._ledger.closed(pack)]
-        if damaged:
+        if damaged and self._repository.config.single_writer:
+            text = (
+                "backups go on relying on what is damaged: a verification does not write to a single-writer repository"
+            )
+            self._tell(Noted(text, self._repository.target.url))
+        elif damaged:
             self._ledger.append_condemn(damaged)
 
     def _check_config(self) -> None:
