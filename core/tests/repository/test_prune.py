@@ -286,6 +286,15 @@ def test_a_damaged_mark_is_found_and_keeps_the_image(repository, target, keeper)
         repository.forget(image)
 
 
+def test_a_mark_that_is_missing_before_others_is_found(repository, target, keeper):
+    image = keeper.backup(repository, b"data")
+    repository.marks.protect(image)
+    repository.marks.unprotect(image)
+    first = layout.mark_key(image.number, image.id, 1)
+    del target.objects[first]
+    assert [finding.key for finding in keeper.verify(repository).findings] == [first]
+
+
 def test_what_is_copied_is_told_before(repository, target, keeper):
     data = keeper.data(30, seed=3)
     first = keeper.backup(repository, data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 from collections.abc import Iterator
 from typing import Final
 
@@ -63,7 +64,9 @@ class Marks:
 
     def damaged(self) -> Iterator[Damaged | FormatTooNew]:
         """What is wrong with the marks that a listing shows."""
-        for key in sorted(listed.key for listed in self._target.list(MARKS)):
+        keys = sorted(listed.key for listed in self._target.list(MARKS))
+        yield from (gap for gap in _gaps(keys) if not is_there(self._target, gap.subject))
+        for key in keys:
             try:
                 self._mark(key)
             except (Damaged, FormatTooNew) as damage:
@@ -128,3 +131,12 @@ class Marks:
             raise fields.wrong("mark", f"is {mark!r}, which is unknown")
         fields.done()
         return Mark(mark)
+
+
+def _gaps(keys: list[str]) -> Iterator[Damaged]:
+    """Marks that are missing before others of the same image."""
+    for folder, group in itertools.groupby(keys, key=lambda key: key.rpartition("/")[0]):
+        for place, key in enumerate(group, 1):
+            if (expected := f"{folder}/{place:010d}") != key:
+                yield Damaged("it is missing, though later ones are there", subject=expected)
+                break
