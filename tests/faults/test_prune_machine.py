@@ -53,6 +53,11 @@ class Machine(RuleBasedStateMachine):
     def protect(self, which):
         self.world.protect(which)
 
+    @rule()
+    @precondition(lambda self: len(self.world.living) < MOST)
+    def verify(self):
+        self.world.verify()
+
     @rule(which=st.integers(0, 3), steps=st.sampled_from([1, 5, 10, 20, 40, 100]))
     @precondition(lambda self: self.world.living)
     def one_goes_on(self, which, steps):
@@ -117,15 +122,19 @@ def volume(dice):
 
 def turn(world, dice):
     if len(world.living) < MOST and dice.random() < 0.35:
-        who = dice.choice(["backup", "backup", "backup", "prune", "prune", "prune", "delete", "delete", "protect"])
+        who = dice.choice(
+            ["backup", "backup", "backup", "prune", "prune", "prune", "delete", "delete", "protect", "verify"]
+        )
         if who == "backup":
             world.backup(volume(dice), dice.choice(LIES))
         elif who == "prune":
             world.prune(dice.choice(SHARES), fence=dice.random() < 0.3, lie=dice.choice(LIES))
         elif who == "delete":
             world.delete(dice.randrange(9))
-        else:
+        elif who == "protect":
             world.protect(dice.randrange(9))
+        else:
+            world.verify()
     elif dice.random() < 0.05:
         world.look()
     elif dice.random() < 0.05:

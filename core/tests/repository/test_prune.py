@@ -43,6 +43,10 @@ def packs(target):
     return {key for key in target.objects if key.startswith("packs/")}
 
 
+def packs_of_number(target, number):
+    return [key for key in packs(target) if layout.split_pack_key(key)[0] == number]
+
+
 def size(target):
     return sum(len(whole) for key, whole in target.objects.items() if key.startswith("packs/"))
 
@@ -135,6 +139,18 @@ def test_a_fenced_writer_is_not_waited_for_and_begins_again(repository, target, 
             session.commit(image)
     again = keeper.backup(repository, data)
     assert keeper.restore(repository, again) == data
+
+
+def test_a_dead_writers_packs_go_though_nothing_else_does(repository, target, keeper):
+    image = keeper.backup(repository, keeper.data(3))
+    dead = repository.begin("dead-host")
+    keeper.store(repository, dead, keeper.data(9, seed=4))
+    assert packs_of_number(target, dead.number)
+    assert pruned(repository).waits_for == ("dead-host (backup 2)",)
+    assert packs_of_number(target, dead.number)
+    pruned(repository, fence=True)
+    assert not packs_of_number(target, dead.number)
+    assert keeper.restore(repository, image) == keeper.data(3)
 
 
 def test_a_page_that_cannot_be_read_stops_it(repository, target, keeper):

@@ -20,6 +20,7 @@ from holdstill.repository.choosing import Choice
 from holdstill.repository.marking import Marking
 from holdstill.repository.prune import Prune
 from holdstill.repository.repository import Repository
+from holdstill.repository.verify import verify
 from holdstill.spi.target import Listed, Target
 from holdstill_testing.actors import Actor, InlineExecutor, Outcome
 from holdstill_testing.fakes.memory_target import MemoryTarget
@@ -139,6 +140,16 @@ class World:
             self._protected[image.id] = "protected"
 
         return self._begin("protect", do, "true")
+
+    def verify(self) -> Actor:
+        """Somebody begins to verify. No object is damaged here: whatever it finds is a false alarm."""
+
+        def do(target: Target) -> None:
+            repository = self._open(target)
+            found = verify(repository, None, read_data=False, tell=lambda _: None, cancelled=lambda: False, keep=True)
+            assert not found.findings, found.findings
+
+        return self._begin("verify", do, "true")
 
     def _begin(self, name: str, do: Callable[[Target], object], lie: str) -> Actor:
         def listing(prefix: str, fresh: tuple[Listed, ...]) -> Sequence[Listed]:

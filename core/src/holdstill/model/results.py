@@ -142,7 +142,7 @@ class PruneResult:
     """Bytes of blobs that were copied out of packs that are mostly not needed."""
     repack_stored_size: int
     waits_for: tuple[str, ...]
-    """The backups that are waited for: host and number of each."""
+    """Backups that have not ended: what they stored stays, and lists that are younger wait. Host and number of each."""
     dry_run: bool
     seconds: float
     images: tuple[Verdict, ...] = ()

@@ -6,7 +6,6 @@ in docs/explanation/concurrency.md; the steps have the names that they have ther
 
 from __future__ import annotations
 
-import itertools
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -58,6 +57,9 @@ class Prune:
         while a page or record cannot be read), and what the target raises.
         """
         standing = self.standing
+        if self._fence and standing.undecided:
+            self._fence_undecided()
+            choice = self.choose()  # what they had stored may go too
         self._condemn(choice)
         standing.read_ledger()
         if self._fence:
@@ -74,9 +76,8 @@ class Prune:
             self.standing.ledger.append_condemn(keys[at : at + LONGEST_LIST])
 
     def _fence_undecided(self) -> None:
-        for number, begin in self.standing.undecided.items():
-            if number < max(self.standing.ledger.lists, default=0):
-                self._repository.void(begin.commit, "a prune did not wait for it")
+        for begin in self.standing.undecided.values():
+            self._repository.void(begin.commit, "a prune did not wait for it")
         self.standing.read_ledger()
 
     def _spared(self) -> tuple[set[int], Repacked]:
@@ -143,8 +144,6 @@ class Prune:
     def _result(self, gone: set[int], waiting: set[int], repacked: Repacked, *, dry_run: bool) -> PruneResult:
         sizes = {place: self.standing.size_of(place) for place in range(len(self.standing.shelf.index.packs))}
         kept = {place for place, size in sizes.items() if size >= 0} - gone
-        last = max(self.standing.ledger.lists, default=0) if not dry_run else self.standing.ledger.end
-        undecided = itertools.takewhile(lambda each: each[0] <= last, sorted(self.standing.undecided.items()))
         return PruneResult(
             deleted_packs=len(gone),
             deleted_size=sum(sizes[place] for place in gone),
@@ -154,7 +153,9 @@ class Prune:
             kept_size=sum(sizes[place] for place in kept),
             repack_read_size=repacked.read_size,
             repack_stored_size=repacked.stored_size,
-            waits_for=tuple(f"{begin.host} ({begin.kind} {number})" for number, begin in undecided),
+            waits_for=tuple(
+                f"{begin.host} ({begin.kind} {number})" for number, begin in sorted(self.standing.undecided.items())
+            ),
             dry_run=dry_run,
             seconds=round(time.monotonic() - self._began, 3),
             warnings=tuple(f"cannot be read, so its pack stays: {each}" for each in repacked.lost),

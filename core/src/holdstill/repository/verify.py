@@ -12,10 +12,10 @@ from typing import Final
 import attrs
 import numpy as np
 
-from holdstill.errors import Cancelled, ObjectMissing, RepositoryError, TargetError
+from holdstill.errors import Cancelled, Damaged, FormatTooNew, ObjectMissing, RepositoryError, TargetError
 from holdstill.model.events import Event, Noted
 from holdstill.model.image import Image
-from holdstill.model.results import HurtRanges, VerifyResult
+from holdstill.model.results import Finding, HurtRanges, VerifyResult
 from holdstill.repository import commits, layout
 from holdstill.repository.checks import MOST_PACKS, Check, Checks
 from holdstill.repository.condition import MISSING, Condition
@@ -34,8 +34,9 @@ from holdstill.spi.meter import Meter
 
 Tell = Callable[[Event], None]
 
-#: a prune beside us may take packs away between two looks; then all is looked at again, so often
-_LOOKS: Final = 3
+#: a prune beside us may take packs away while we look; then all is looked at again, so often at most, until two looks
+#: in a row find the same
+_LOOKS: Final = 10
 
 
 def verify(
@@ -56,12 +57,13 @@ def verify(
     Raises ``Cancelled`` and ``TargetError``; damage is in the result. Memory: about 100 bytes a chunk.
     """
     depth = (reading or Reading()) if read_data else None
-    for left in reversed(range(_LOOKS)):
+    before: tuple[Finding, ...] = ()
+    for _ in range(_LOOKS):
         work = _Verification(repository, images, depth, keep, tell, cancelled)
         result = work.run()
-        if not (work.swept_meanwhile and result.hurt_images and left):
+        if not work.swept_meanwhile or result.findings == before:
             break
-        images = None if images is None else _still_there(repository, images)
+        before, images = result.findings, None if images is None else _still_there(repository, images)
     if keep:
         work.keep(result)
     return result
@@ -202,11 +204,29 @@ class _Verification:
         target = self._repository.target
         shelf = Shelf(target, self._repository.digests)
         shelf.take_listed_segments(self._findings.damage)
-        for missing in shelf.take_segments(sorted(named), self._findings.damage):
-            self._findings.add(missing, "the index segment is missing")
+        missing = shelf.take_segments(sorted(named), self._findings.damage)
+        if missing:  # or replaced since the records were read
+            named = self._named_now()
+            missing = [key for key in missing if key in named]
+            missing += shelf.take_segments(sorted(named), self._findings.damage)
+        for key in missing:
+            self._findings.add(key, "the index segment is missing")
         listed = shelf.listed_packs()
         shelf.take_orphans(listed, self._findings.damage)
         return shelf, listed
+
+    def _named_now(self) -> set[str]:
+        """Every segment that some record names, by the ledger if it can be read, and none stands in for."""
+        named: set[str] = set()
+        replaced: set[str] = set()
+        try:
+            decided = list(self._repository.records(exact=True, on_damage=self._record_damage))
+        except (Damaged, FormatTooNew):
+            decided = list(self._repository.records(exact=False, on_damage=self._record_damage))
+        for _, record in decided:
+            named.update(record.segments)
+            replaced.update(record.replaces if isinstance(record, Upkeep) else ())
+        return named - replaced
 
     def _cover(self, shelf: Shelf, condition: Condition, images: Sequence[Image]) -> Coverage:
         """Every image against what is known to be good."""
