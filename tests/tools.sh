@@ -26,6 +26,9 @@ qemu-system-x86_64 qemu-system-x86
 busybox busybox-static
 modprobe kmod
 udevadm udev
+spin spin
+gcc gcc
+gencat libc6-dev
 LIST
 # What needs a kernel of its own (device-mapper) runs in a virtual machine, with this one.
 ls /boot/vmlinuz-* >/dev/null 2>&1 || packages="$packages linux-image-amd64"

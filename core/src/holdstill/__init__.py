@@ -22,8 +22,27 @@ if TYPE_CHECKING:
     from holdstill.model.image import Image, Sizes
     from holdstill.model.managed import Managed
     from holdstill.model.named import NamedRequest
-    from holdstill.model.requests import BackupRequest, ImportRequest, OnReadError, RestoreRequest, VerifyRequest
-    from holdstill.model.results import BackupResult, Finding, MapResult, RestoreResult, VerifyResult
+    from holdstill.model.requests import (
+        BackupRequest,
+        ImportRequest,
+        OnReadError,
+        PruneRequest,
+        RestoreRequest,
+        VerifyRequest,
+    )
+    from holdstill.model.results import (
+        BackupResult,
+        Finding,
+        Freshness,
+        HurtRanges,
+        MapResult,
+        PruneResult,
+        RestoreResult,
+        Verified,
+        VerifyResult,
+        Worry,
+    )
+    from holdstill.model.retention import Fate, Retention, Versions
     from holdstill.model.volume import Consistency, Mode, VolumeFacts
     from holdstill.pipeline.recover import Recovered
     from holdstill.plugins.registry import PluginRow
@@ -45,8 +64,27 @@ _HOME: Final = {
     "model.image": ("Image", "Sizes"),
     "model.managed": ("Managed",),
     "model.named": ("NamedRequest",),
-    "model.requests": ("BackupRequest", "ImportRequest", "OnReadError", "RestoreRequest", "VerifyRequest"),
-    "model.results": ("BackupResult", "Finding", "MapResult", "RestoreResult", "VerifyResult"),
+    "model.requests": (
+        "BackupRequest",
+        "ImportRequest",
+        "OnReadError",
+        "PruneRequest",
+        "RestoreRequest",
+        "VerifyRequest",
+    ),
+    "model.results": (
+        "BackupResult",
+        "Finding",
+        "Freshness",
+        "HurtRanges",
+        "MapResult",
+        "PruneResult",
+        "RestoreResult",
+        "Verified",
+        "VerifyResult",
+        "Worry",
+    ),
+    "model.retention": ("Fate", "Retention", "Versions"),
     "model.volume": ("Consistency", "Mode", "VolumeFacts"),
     "pipeline.recover": ("Recovered",),
     "plugins.registry": ("PluginRow",),
@@ -72,8 +110,11 @@ __all__ = [
     "Event",
     "ExitCode",
     "Extents",
+    "Fate",
     "Finding",
+    "Freshness",
     "HoldstillError",
+    "HurtRanges",
     "Image",
     "ImportRequest",
     "Job",
@@ -88,11 +129,14 @@ __all__ = [
     "PluginRow",
     "Preference",
     "Progress",
+    "PruneRequest",
+    "PruneResult",
     "Question",
     "Recovered",
     "RepositoryFacts",
     "RestoreRequest",
     "RestoreResult",
+    "Retention",
     "Sizes",
     "StageStarted",
     "StateFolder",
@@ -101,10 +145,13 @@ __all__ = [
     "TargetReport",
     "Unknown",
     "Verdict",
+    "Verified",
     "VerifyRequest",
     "VerifyResult",
+    "Versions",
     "VolumeFacts",
     "Warned",
+    "Worry",
     "__version__",
 ]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -12,18 +13,28 @@ import attrs
 
 from holdstill import __version__
 from holdstill.errors import Declined, HoldstillError, UsageError, VolumeError, VolumeExcluded
+from holdstill.held.journal import Journal
 from holdstill.held.state import StateFolder
 from holdstill.model.compatibility import CompatQuestion, CompatTable, Verdict
 from holdstill.model.events import Noted, Question, Warned
 from holdstill.model.extents import Extents
 from holdstill.model.image import Image
 from holdstill.model.named import NamedRequest, named_requests
-from holdstill.model.requests import BackupRequest, ImportRequest, RestoreRequest, VerifyRequest
-from holdstill.model.results import BackupResult, MapResult, RestoreResult, VerifyResult
+from holdstill.model.requests import BackupRequest, ImportRequest, PruneRequest, RestoreRequest, VerifyRequest
+from holdstill.model.results import (
+    BackupResult,
+    Freshness,
+    MapResult,
+    PruneResult,
+    RestoreResult,
+    Verified,
+    VerifyResult,
+)
 from holdstill.model.volume import Mode, VolumeFacts
 from holdstill.pipeline.backup import Backup
 from holdstill.pipeline.finding import find
 from holdstill.pipeline.importing import Import
+from holdstill.pipeline.numbers import journalled, void_own_past
 from holdstill.pipeline.recover import Recovered, heal, recover
 from holdstill.pipeline.restore import Restore
 from holdstill.pipeline.survey import Surveyed, survey
@@ -38,9 +49,13 @@ from holdstill.preferences.schema import Preference, schema
 from holdstill.preferences.setting import put
 from holdstill.preferences.sources import Effective, Names, Sources, understood
 from holdstill.preferences.vain import lacking, notes
+from holdstill.repository.checks import Checks
+from holdstill.repository.freshness import freshness
 from holdstill.repository.opening import create, open_repository
+from holdstill.repository.reading import Reading
 from holdstill.repository.repository import Repository
 from holdstill.repository.trial import TargetReport, try_target
+from holdstill.repository.upkeep import prune
 from holdstill.repository.verify import verify
 from holdstill.spi.conversation import Conversation
 
@@ -203,13 +218,36 @@ class Engine:
             ).run()
 
     def verify(self, url: str, request: VerifyRequest, talk: Conversation) -> VerifyResult:
-        """Check images, all of them if none is named. What is damaged is in the result."""
+        """Check images, all of them if none is named. What is damaged is in the result, which is kept; what is damaged
+        is not relied on by later backups, so that one that still has the data heals it.
+        """
         with self._open(url) as repository:
             images = [repository.find(name) for name in request.images] if request.images else None
-            return verify(repository, images, read_data=request.read_data, tell=talk.tell, cancelled=talk.cancelled)
+            return verify(
+                repository,
+                images,
+                read_data=request.read_data,
+                tell=talk.tell,
+                cancelled=talk.cancelled,
+                reading=Reading(request.share, request.max_age, request.budget),
+                keep=True,
+            )
+
+    def verified(self, url: str) -> dict[str, Verified]:
+        """What the last verification of each image came to, by its id; those that had none are left out."""
+        with self._open(url) as repository:
+            return Checks(repository).verified()
+
+    def freshness(
+        self, url: str, max_age: timedelta, volumes: Collection[str] = (), talk: Conversation | None = None
+    ) -> list[Freshness]:
+        """Is there a good image of every volume that is not older? ``volumes`` that are named must have one."""
+        with self._open(url) as repository:
+            images = repository.images(on_damage=None if talk is None else partial(_warn, talk))
+            return freshness(images, volumes, max_age, Checks(repository).hurt(), datetime.now(UTC))
 
     def delete(self, url: str, image: str, talk: Conversation) -> Image:
-        """Forget an image; its space comes back with a prune. Asks ``delete.image``."""
+        """Forget an image; its space comes back with a prune. Asks ``delete.image``. Raises ``ImageProtected``."""
         with self._open(url) as repository:
             found = repository.find(image)
             text = f"Delete image {found.id[:12]} of {found.volume.path}, taken {found.taken}?"
@@ -217,6 +255,34 @@ class Engine:
             if talk.ask(Question("delete.image", text, facts=facts)) != "yes":
                 raise Declined("not confirmed; the image stays", subject=f"image {found.id[:12]}")
             repository.forget(found)
+            return found
+
+    def prune(self, url: str, request: PruneRequest, talk: Conversation) -> PruneResult:
+        """Forget what the policy does not keep, and give back what no image needs, beside running backups. Asks
+        ``prune.go``, with what it gives back and costs. Raises ``ClockDoubtful`` before anything is forgotten.
+        """
+        with self._open(url) as repository, Journal.begin(self._state.journals) as journal:
+            if not request.dry_run:
+                void_own_past(repository, self._state.journals)
+            return prune(repository, request, talk, datetime.now(UTC), partial(journalled, journal, repository))
+
+    def protect(self, url: str, image: str, of_volume: str | None = None) -> Image:
+        """Nothing deletes this image until it is unprotected. Raises ``ImageMissing``."""
+        with self._open(url) as repository:
+            found = repository.find(image, of_volume)
+            repository.marks.protect(found)
+            return found
+
+    def protected(self, url: str, image: str, of_volume: str | None = None) -> bool:
+        """Is it?"""
+        with self._open(url) as repository:
+            return repository.marks.protected(repository.find(image, of_volume))
+
+    def unprotect(self, url: str, image: str, of_volume: str | None = None) -> Image:
+        """It may be deleted again."""
+        with self._open(url) as repository:
+            found = repository.find(image, of_volume)
+            repository.marks.unprotect(found)
             return found
 
     # --- this host ------------------------------------------------------------------------------

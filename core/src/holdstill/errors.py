@@ -268,6 +268,18 @@ class ImageMissing(RepositoryError, LookupError):
     id = "image.missing"
 
 
+class ImageProtected(RepositoryError):
+    """Somebody has protected this image from being deleted."""
+
+    id = "image.protected"
+
+
+class ClockDoubtful(RepositoryError):
+    """By this host's clock some image is from the future: nothing is deleted by age."""
+
+    id = "repository.clock"
+
+
 # --- restore -----------------------------------------------------------------------------------
 
 

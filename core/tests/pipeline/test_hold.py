@@ -81,14 +81,13 @@ def hold(tmp_path):
             on_read_error="fail",
             on_no_snapshot=on_no_snapshot,
             static_method="unmount",
-            cache_size="",
             cache_growth=True,
             changed_blocks=False,
             freeze_limit=9.0,
             pre_command="",
             post_command="",
             command_limit=1.0,
-            **more,
+            **({"cache_size": ""} | more),
         )
         holder = Holder(
             providers or Providers(),

@@ -11,11 +11,13 @@ from holdstill.model.image import Image, Sizes
 from holdstill.model.managed import Managed
 from holdstill.model.volume import FilesystemFacts, Layer, Mount, VolumeFacts
 from holdstill.repository import envelope
+from holdstill.repository.checks import Check
 from holdstill.repository.codecs import Codec
 from holdstill.repository.config import Config
 from holdstill.repository.layout import BlobKind, ObjectKind
-from holdstill.repository.ledger import Begin
-from holdstill.repository.records import Void
+from holdstill.repository.ledger import Begin, Condemn
+from holdstill.repository.marks import Mark
+from holdstill.repository.records import Upkeep, Void
 from holdstill.repository.rows import STORED
 
 PAGE = (Path(__file__).parents[3] / "docs/reference/repository-format.md").read_text()
@@ -23,9 +25,11 @@ PAGE = (Path(__file__).parents[3] / "docs/reference/repository-format.md").read_
 
 def test_every_field_of_every_stored_value_is_told():
     said = set(re.findall(r"[`\"](\w+)[`\"]", PAGE))
-    for kind in (Config, Image, Managed, Sizes, VolumeFacts, FilesystemFacts, Mount, Layer, Void, Begin):
+    kinds = (Config, Image, Managed, Sizes, VolumeFacts, FilesystemFacts, Mount, Layer)
+    for kind in (*kinds, Void, Begin, Condemn, Upkeep, Check):
         assert {field.name for field in attrs.fields(kind)} - {"seconds"} <= said, kind
     assert "milliseconds" in said
+    assert {mark.value for mark in Mark} <= said
 
 
 def test_numbers_are_told():

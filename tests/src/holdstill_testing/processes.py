@@ -159,6 +159,15 @@ def verify(repository: str, state: str) -> None:
     assert not Engine(state=state).verify(repository, VerifyRequest(read_data=True), Conversation()).findings
 
 
+def prune(repository: str, state: str, repack_below: float, fence: bool) -> None:  # sent by place
+    """Give back what no image needs."""
+    from holdstill.engine import Engine
+    from holdstill.model.requests import PruneRequest
+    from holdstill_testing.conversations import Agreeing
+
+    Engine(state=state).prune(repository, PruneRequest(repack_below=repack_below, fence=fence), Agreeing())
+
+
 def survey(volume: str, state: str) -> None:
     """Read the whole block map, window by window."""
     from holdstill.engine import Engine

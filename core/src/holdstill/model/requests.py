@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 
 import attrs
 
 from holdstill.model.choices import OnNoSnapshot, StaticMethod
+from holdstill.model.retention import Retention
 from holdstill.model.volume import Mode
 
 
@@ -94,3 +96,26 @@ class VerifyRequest:
 
     images: tuple[str, ...] = ()
     read_data: bool = False
+    share: float = 1.0
+    """Of the data, 0 to 1: what was read longest ago comes first, so that repeated verifications read everything."""
+    max_age: dt.timedelta | None = None
+    """Pass over data that was read, and was good, so lately."""
+    budget: float | None = None
+    """Seconds after which no more data is read."""
+
+
+@attrs.frozen
+class PruneRequest:
+    """Forget what a policy does not keep, and give back what no image needs."""
+
+    retention: Retention | None = None
+    """None: no image is forgotten."""
+    volumes: frozenset[str] = frozenset()
+    """The policy is for the images of these alone: paths, devices or identities. Empty: for all."""
+    repack_below: float = 0.5
+    """A pack of which less than this share is needed is taken apart, 0 to 1. At 0 only packs that nobody needs go, at
+    1 every byte that nobody needs.
+    """
+    fence: bool = False
+    """Do not wait for backups that began before and have not ended: they begin again by themselves."""
+    dry_run: bool = False

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import enum
+from typing import TYPE_CHECKING
+
 import attrs
 
 from holdstill.model.image import Sizes, Unread
+from holdstill.model.retention import Fate
 from holdstill.model.volume import Consistency, FilesystemFacts, Mode, VolumeFacts
+
+if TYPE_CHECKING:
+    from holdstill.model.extents import Extents  # brings numpy, which frontends that only ask for help do not need
 
 
 @attrs.frozen
@@ -51,6 +58,15 @@ class Finding:
 
 
 @attrs.frozen
+class HurtRanges:
+    """Which bytes of its volume an image cannot give back."""
+
+    image: str
+    volume: str
+    ranges: Extents
+
+
+@attrs.frozen
 class VerifyResult:
     """What was checked, and what was found. No findings: all is well, as far as ``read_data`` went."""
 
@@ -61,6 +77,42 @@ class VerifyResult:
     read_size: int
     read_data: bool
     seconds: float
+    left_packs: int = 0
+    """With ``read_data``: packs that were left for another time, and not read lately either."""
+    hurt_ranges: tuple[HurtRanges, ...] = ()
+
+
+@attrs.frozen
+class Verified:
+    """What the last verification of an image came to, by the clock of the host that did it."""
+
+    at: str
+    host: str
+    hurt: bool
+    read_data: bool
+    """All of its data was read, lately or then; else it was seen to be there."""
+
+
+class Worry(enum.StrEnum):
+    """How bad it is."""
+
+    NONE = "ok"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@attrs.frozen
+class Freshness:
+    """How a volume's newest image stands. ``image`` and what follows it are None where there is none."""
+
+    host: str
+    volume: str
+    image: str | None
+    taken: str | None
+    age: float | None
+    """Seconds, by this host's clock."""
+    worry: Worry
+    reason: str
 
 
 @attrs.frozen
@@ -73,3 +125,26 @@ class MapResult:
     used_size: int
     whole_volume_because: str | None
     notes: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class PruneResult:
+    """What a prune gave back; with ``dry_run`` what it would. Sizes in bytes, of whole objects."""
+
+    deleted_packs: int
+    deleted_size: int
+    waiting_packs: int
+    """On a list, but not gone yet: a backup is under way that may rely on them, or the target keeps them."""
+    waiting_size: int
+    kept_packs: int
+    kept_size: int
+    repack_read_size: int
+    """Bytes of blobs that were copied out of packs that are mostly not needed."""
+    repack_stored_size: int
+    waits_for: tuple[str, ...]
+    """Backups that have not ended: what they stored stays, and lists that are younger wait. Host and number of each."""
+    dry_run: bool
+    seconds: float
+    images: tuple[Fate, ...] = ()
+    """With a policy: what becomes of each image."""
+    warnings: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from typing import Final
 _UNITS: Final = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40, "P": 50}
 _SIZE: Final = re.compile(r"([0-9]+)(?:([KMGTP])(?:iB)?|B)?", re.ASCII | re.IGNORECASE)
 _SHARE: Final = re.compile(r"([0-9]{1,3})%", re.ASCII)
+_NAMES: Final = ("KiB", "MiB", "GiB", "TiB", "PiB")
 #: no offset of a volume lies beyond this
 LARGEST: Final = 1 << 62
 
@@ -36,3 +37,13 @@ def size(text: str) -> int:
     if number > LARGEST:
         raise ValueError(f"{text!r} is larger than any volume")
     return number
+
+
+def human(number: int) -> str:
+    """A number of bytes as ``17 B``, ``1.5 GiB``, ``640 MiB``: three or four digits, never rounded up a unit."""
+    if number < 1 << 10:
+        return f"{number} B"
+    unit = min((number.bit_length() - 1) // 10, len(_NAMES))
+    whole, rest = divmod(number, 1 << 10 * unit)
+    tenth = rest * 10 >> 10 * unit
+    return f"{whole}.{tenth} {_NAMES[unit - 1]}" if whole < 100 else f"{whole} {_NAMES[unit - 1]}"

@@ -79,6 +79,11 @@ class VolumeFacts:
     """Anything more a platform knows and a provider may want (LV and VG names, PP size ...)."""
 
     @property
+    def names(self) -> frozenset[str]:
+        """What a user may call it."""
+        return frozenset({self.path, self.device, self.identity} - {""})
+
+    @property
     def in_use(self) -> bool:
         """Is it mounted, or held by anything?"""
         return bool(self.mounts or self.holders)

@@ -63,7 +63,9 @@ class BlobReader:
         shelf: Shelf,
         ways: Iterable[Callable[[], object]] = (),
     ) -> None:
-        """``ways`` to put more on the shelf, cheapest first; each is gone once, when something is missed."""
+        """``ways`` to put more on the shelf, cheapest first. Each is gone once when something is missed, and all of
+        them again when a pack was lost: a prune may have put its blobs elsewhere.
+        """
         self._target = target
         self._digests = digests
         self._codecs = codecs
@@ -71,7 +73,8 @@ class BlobReader:
         self._shelf = shelf
         self._lost: set[int] = set()
         self._lock = threading.Lock()
-        self._ways = deque(ways)
+        self._all_ways = tuple(ways)
+        self._ways = deque(self._all_ways)
         self._learned = 0
 
     def _learn_beyond(self, learned: int) -> bool:
@@ -168,14 +171,20 @@ class BlobReader:
         try:
             return self._target.get_range(key, offset, length)
         except ObjectMissing as error:
-            self._lost.add(pack)
+            self._lose(pack)
             raise Damaged("the pack is missing", subject=key) from error
         except TargetError as error:
             size = self._target.size(key)
             if size >= offset + length:
                 raise
-            self._lost.add(pack)
+            self._lose(pack)
             raise Damaged(f"the pack has only {size} bytes", subject=key) from error
+
+    def _lose(self, pack: int) -> None:
+        with self._lock:
+            if pack not in self._lost:
+                self._lost.add(pack)
+                self._ways = deque(self._all_ways)
 
     def _open(self, place: Place, encoded: Buffer, room: memoryview) -> None:
         try:

@@ -10,7 +10,7 @@ from holdstill.model.image import Image
 from holdstill.repository import records
 from holdstill.repository.digests import Digests
 from holdstill.repository.presence import is_there
-from holdstill.repository.records import Record, Void
+from holdstill.repository.records import Record, Upkeep, Void
 from holdstill.spi.target import Target
 
 #: how often a commit without a reply is sent
@@ -25,11 +25,13 @@ def state(target: Target, digests: Digests, key: str) -> Record | None:
         return None
 
 
-def commit(target: Target, digests: Digests, key: str, image: Image, *, exclusive: bool) -> None:
-    """Make the image exist. Raises ``Fenced`` if the number was voided, ``TargetError`` while it is undecided, and
-    ``Damaged`` before anything is stored if the record could not be read back: that would be an image in name only.
+def commit(target: Target, digests: Digests, key: str, record: Image | Upkeep, *, exclusive: bool) -> None:
+    """Make the image exist, or name what upkeep stored.
+
+    Raises ``Fenced`` if the number was voided, ``TargetError`` while it is undecided, and ``Damaged`` before anything
+    is stored if the record could not be read back: that would be an image in name only.
     """
-    parts = records.seal(digests, key, image)
+    parts = records.seal(digests, key, record)
     records.unseal(digests, key, b"".join(parts))
     if not _create(target, key, parts, exclusive=exclusive):
         raise Fenced(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 import numpy as np
 
 from holdstill.errors import ObjectMissing
@@ -9,6 +12,9 @@ from holdstill.repository.findings import Findings
 from holdstill.repository.index import Flags, Index
 from holdstill.repository.rows import Rows
 from holdstill.spi.target import Target
+
+#: what is said of a pack that should be there
+MISSING: Final = "the pack is missing"
 
 
 class Condition:
@@ -18,6 +24,8 @@ class Condition:
         self.index = index
         self.good_packs: Flags = np.ones(len(index.packs), dtype=np.bool_)
         self.good_rows: Flags = np.ones(index.row_count, dtype=np.bool_)
+        self.gone: set[str] = set()
+        """Packs that a prune has deleted: no damage, unless an image needs one."""
 
     def good(self, rows: Rows) -> Flags:
         """Which of these rows can be relied on."""
@@ -27,19 +35,33 @@ class Condition:
     @property
     def all_good(self) -> bool:
         """Was nothing bad found?"""
-        return bool(self.good_packs.all() and self.good_rows.all())
+        return bool(self.good_packs[self.not_gone()].all() and self.good_rows.all())
 
-    def look_for_packs(self, target: Target, listed: dict[str, int], findings: Findings) -> None:
+    def not_gone(self) -> Flags:
+        """All packs that should be there."""
+        return np.array([pack.key not in self.gone for pack in self.index.packs], dtype=np.bool_)
+
+    def look_for_packs(
+        self, target: Target, listed: dict[str, int], may_be_gone: Callable[[str], bool], findings: Findings
+    ) -> None:
         """Is every pack there, in the size that its rows imply? What the listing does not say is asked for."""
         for place, pack in enumerate(self.index.packs):
             try:
                 size = listed.get(pack.key, -1)
                 size = size if size == pack.size else target.size(pack.key)
             except ObjectMissing:
-                self.pack_is_bad(place, "the pack is missing", findings)
+                if may_be_gone(pack.key):
+                    self.pack_is_gone(place)
+                else:
+                    self.pack_is_bad(place, MISSING, findings)
                 continue
             if size != pack.size:
                 self.pack_is_bad(place, f"the pack has {size} bytes, not {pack.size}", findings)
+
+    def pack_is_gone(self, place: int) -> None:
+        """A prune has deleted it."""
+        self.gone.add(self.index.packs[place].key)
+        self.good_packs[place] = False
 
     def pack_is_bad(self, place: int, problem: str, findings: Findings) -> None:
         """Nothing in this pack can be relied on."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import attrs
 import numpy as np
 
 from holdstill.errors import Cancelled, Damaged
-from holdstill.model.extents import Offsets
+from holdstill.model.extents import Extents, Offsets
 from holdstill.model.image import Image
 from holdstill.repository import layout, trees
 from holdstill.repository.blobs import BlobReader
-from holdstill.repository.condition import Condition
+from holdstill.repository.condition import MISSING, Condition
 from holdstill.repository.findings import Findings
 from holdstill.repository.index import Flags
 from holdstill.repository.layout import ZERO_ID, BlobKind
@@ -30,6 +30,8 @@ class Coverage:
     _cancelled: Callable[[], bool]
     needed: Flags = attrs.field(init=False)
     """A flag for each pack: some image takes a chunk from it."""
+    lost: dict[str, Extents] = attrs.field(factory=dict)
+    """By image the bytes of the volume that cannot be restored."""
 
     def __attrs_post_init__(self) -> None:
         self.needed = np.zeros(len(self._condition.index.packs), dtype=np.bool_)
@@ -40,17 +42,29 @@ class Coverage:
         def hurt(damage: Damaged) -> None:
             self._findings.damage(damage, image.id)
 
+        reached = 0
         for first, count, ids in trees.walk(self._reader, self._fanout, image.chunks, BlobKind.CHUNK, hurt):
             if self._cancelled():
                 raise Cancelled("the verification was ended")
+            self._hurt_at(image, np.arange(reached, first))
+            reached = first + count
             if ids is not None:
                 self._check_page(image, first, ids)
             advance(count * image.chunk_size)
+        self._hurt_at(image, np.arange(reached, image.chunks.count))
         try:
             for _ in trees.map_of(self._reader, self._fanout, image):
                 pass
         except Damaged as damage:
             hurt(damage)
+
+    def _hurt_at(self, image: Image, chunks: Offsets) -> None:
+        """These chunks of the volume cannot be restored."""
+        step = image.chunk_size
+        for first, past in _runs(chunks):
+            end = min(past * step, image.volume.size)
+            lost = Extents.of((first * step, end - first * step))
+            self.lost[image.id] = self.lost.get(image.id, Extents.none()).union(lost)
 
     def _check_page(self, image: Image, first: int, ids: bytes) -> None:
         places = np.array([at for at, each in enumerate(trees.split(ids)) if each != ZERO_ID], dtype=np.int64)
@@ -59,12 +73,15 @@ class Coverage:
         self.needed[rows["pack"][seen]] = True
         for at in np.flatnonzero(~seen):
             self._blame(image, wanted[at])
+        self._hurt_at(image, first + places[~seen])
         self._check_lengths(image, first + places[seen], rows[seen])
 
     def _blame(self, image: Image, chunk: bytes) -> None:
         """No good copy of this chunk: whose fault is it?"""
         bad = self._condition.index.places(BlobKind.CHUNK, chunk)
         for place in bad:
+            if place.key in self._condition.gone:
+                self._findings.add(place.key, MISSING, image.id)
             self._findings.hurts(place.key, image.id)
         if not bad:
             key = layout.commit_key(image.number, image.id)
@@ -75,3 +92,10 @@ class Coverage:
         if (rows["plain"] != np.minimum(size - chunks * step, step)).any():
             key = layout.commit_key(image.number, image.id)
             self._findings.add(key, "chunks that it needs have a wrong length", image.id)
+
+
+def _runs(indices: Offsets) -> Iterator[tuple[int, int]]:
+    """The runs of following numbers, each with its end."""
+    if indices.size:
+        for run in np.split(indices, np.flatnonzero(np.diff(indices) != 1) + 1):
+            yield int(run[0]), int(run[-1]) + 1

@@ -30,6 +30,8 @@ LEDGER: Final = "ledger/"
 PACKS: Final = "packs/"
 INDEX: Final = "index/"
 IMAGES: Final = "images/"
+MARKS: Final = "marks/"
+CHECKS: Final = "checks/"
 
 _RANDOM = r"(?P<random>[0-9a-f]{32})"
 _NUMBER = r"(?P<number>[0-9]{10})"
@@ -37,6 +39,7 @@ _OF_PACK: Final = re.compile(f"packs/{_NUMBER}/{_RANDOM}")
 _OF_SEGMENT: Final = re.compile(f"index/{_NUMBER}/{_RANDOM}")
 _OF_COMMIT: Final = re.compile(f"images/{_NUMBER}-{_RANDOM}")
 _OF_LIST: Final = re.compile(f"lists/{_RANDOM}")
+_OF_CHECK: Final = re.compile(f"checks/{_RANDOM}")
 
 
 class ObjectKind(enum.IntEnum):
@@ -50,6 +53,8 @@ class ObjectKind(enum.IntEnum):
     PACK = 6
     UPKEEP = 7
     LIST = 8
+    MARK = 12
+    CHECK = 13
 
 
 class BlobKind(enum.IntEnum):
@@ -80,6 +85,21 @@ def commit_key(number: int, nonce: str) -> str:
     return f"images/{number:010d}-{nonce}"
 
 
+def list_key(random: str) -> str:
+    """A list of condemned packs that is too long for its entry in the ledger."""
+    return f"lists/{random}"
+
+
+def mark_key(number: int, nonce: str, place: int) -> str:
+    """The mark ``place`` (from 1) of the image of writer ``number``."""
+    return f"marks/{number:010d}-{nonce}/{place:010d}"
+
+
+def check_key(random: str) -> str:
+    """What one verification came to."""
+    return f"checks/{random}"
+
+
 def split_pack_key(key: str) -> tuple[int, str] | None:
     """Number and random of a pack's key; None if it is none."""
     return _split(_OF_PACK, key)
@@ -98,6 +118,11 @@ def split_commit_key(key: str) -> tuple[int, str] | None:
 def is_list_key(key: str) -> bool:
     """Is it the key of a list of condemned packs?"""
     return _OF_LIST.fullmatch(key) is not None
+
+
+def is_check_key(key: str) -> bool:
+    """Is it the key of what a verification came to?"""
+    return _OF_CHECK.fullmatch(key) is not None
 
 
 def _split(pattern: re.Pattern[str], key: str) -> tuple[int, str] | None:

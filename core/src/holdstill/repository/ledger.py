@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Collection, Iterator
+from typing import Any, Final
 
 import attrs
 
 from holdstill.errors import Damaged, FormatTooNew, ObjectMissing, TargetError
+from holdstill.model.buffers import Buffer
 from holdstill.repository import canonical, envelope, layout
 from holdstill.repository.digests import Digests
 from holdstill.repository.fields import Fields
@@ -20,6 +21,8 @@ from holdstill.spi.target import Target
 _AHEAD: Final = (1, 8, 64)
 #: how often an append without a reply is sent
 _SENDS: Final = 4
+#: so many packs are listed in the entry itself, more in an object of their own
+_INLINE: Final = 64
 
 
 @attrs.frozen
@@ -41,6 +44,11 @@ class Condemn:
     numbers: frozenset[int]
     """Every pack of these writers."""
 
+    def names(self, pack: str) -> bool:
+        """Is this pack on the list?"""
+        split = layout.split_pack_key(pack)
+        return pack in self.packs or (split is not None and split[0] in self.numbers)
+
 
 @attrs.define
 class Ledger:
@@ -50,6 +58,7 @@ class Ledger:
     _digests: Digests
     _exclusive: bool
     begun: dict[int, Begin] = attrs.field(factory=dict)
+    lists: dict[int, Condemn] = attrs.field(factory=dict)
     closed_packs: set[str] = attrs.field(factory=set)
     closed_numbers: set[int] = attrs.field(factory=set)
     end: int = 0
@@ -91,15 +100,36 @@ class Ledger:
                 raise _missing(self.end + 1)
             number = self.end + 1
             entry = Begin(nonce, layout.commit_key(number, nonce), host, kind)
-            if self._append(number, entry):
-                self._take(number, entry)
+            if self._append(number, entry, {"type": "begin", **attrs.asdict(entry)}):
                 return number, entry
 
-    def _append(self, number: int, entry: Begin) -> bool:
-        """Is ``entry`` the ledger's entry ``number`` now? A lost reply is resolved by looking."""
+    def append_condemn(self, packs: Collection[str]) -> int:
+        """Append a list of packs that may go; its place. All entries before it have been read when this returns."""
+        entry = Condemn(secrets.token_hex(16), frozenset(packs), frozenset())
+        named = {"packs": sorted(packs), "numbers": []}
+        place = layout.list_key(entry.nonce) if len(packs) > _INLINE else None
+        if place is not None:
+            self._target.put(place, self._sealed(ObjectKind.LIST, place, named))
+            named = {}
+        fields = {"type": "condemn", "nonce": entry.nonce, "list": place, **named}
+        while True:
+            self.read()
+            number = self.end + 1
+            if self._append(number, entry, fields):
+                return number
+
+    def _sealed(self, kind: ObjectKind, key: str, fields: dict[str, Any]) -> list[Buffer]:
+        return envelope.seal(self._digests.of_object, kind, key, canonical.encode(fields))
+
+    def _append(self, number: int, entry: Begin | Condemn, fields: dict[str, Any]) -> bool:
+        """Is ``entry`` the ledger's entry ``number`` now? Then it is taken in."""
+        if appended := self._put(number, entry, self._sealed(ObjectKind.LEDGER, layout.ledger_key(number), fields)):
+            self._take(number, entry)
+        return appended
+
+    def _put(self, number: int, entry: Begin | Condemn, parts: list[Buffer]) -> bool:
+        """Is it there? A lost reply is resolved by looking."""
         key = layout.ledger_key(number)
-        body = canonical.encode({"type": "begin", **attrs.asdict(entry)})
-        parts = envelope.seal(self._digests.of_object, ObjectKind.LEDGER, key, body)
         if not self._exclusive:
             self._target.put(key, parts)
             return True
@@ -128,6 +158,7 @@ class Ledger:
         if isinstance(entry, Begin):
             self.begun[number] = entry
         else:
+            self.lists[number] = entry
             self.closed_packs |= entry.packs
             self.closed_numbers |= entry.numbers
         self.end = number

@@ -33,20 +33,23 @@ class Void:
 
 @attrs.frozen
 class Upkeep:
-    """The commit of a writer that stored no image (repacking). Known so that it is passed over."""
+    """The commit of a writer that stored no image: a prune that repacked, or joined segments."""
 
     segments: tuple[str, ...]
+    replaces: tuple[str, ...] = ()
+    """Keys of the segments whose rows were stored anew in these, so that they may be missing."""
 
 
 Record = Image | Void | Upkeep
 
 
-def seal(digests: Digests, key: str, record: Image | Void) -> list[Buffer]:
+def seal(digests: Digests, key: str, record: Record) -> list[Buffer]:
     """The parts of the object to store at the commit key ``key``."""
     if isinstance(record, Image):
         kind, value = ObjectKind.IMAGE, _image_json(record)
     else:
-        kind, value = ObjectKind.VOID, attrs.asdict(record)
+        kind = ObjectKind.VOID if isinstance(record, Void) else ObjectKind.UPKEEP
+        value = attrs.asdict(record)
     return envelope.seal(digests.of_object, kind, key, canonical.encode(value))
 
 
@@ -60,7 +63,7 @@ def unseal(digests: Digests, key: str, data: bytes) -> Record:
     elif kind is ObjectKind.VOID:
         record = Void(fields.text("who"), fields.text("why"), fields.text("at"), _segments_from(fields))
     else:
-        record = Upkeep(_segments_from(fields))
+        record = Upkeep(_segments_from(fields), _segments_from(fields, "replaces"))
     fields.done()
     return record
 
@@ -191,10 +194,10 @@ def _audit_from(fields: Fields | None) -> Audit | None:
     return audit
 
 
-def _segments_from(fields: Fields) -> tuple[str, ...]:
-    segments = fields.texts("segments")
+def _segments_from(fields: Fields, name: str = "segments") -> tuple[str, ...]:
+    segments = fields.texts(name)
     if not all(layout.split_segment_key(segment) for segment in segments):
-        raise fields.wrong("segments", "names something that is no index segment")
+        raise fields.wrong(name, "names something that is no index segment")
     return segments
 
 

@@ -17,6 +17,7 @@ from holdstill.repository.digests import Digests, Ids
 from holdstill.repository.layout import IMAGES
 from holdstill.repository.ledger import Ledger
 from holdstill.repository.loading import Shelf, unheard
+from holdstill.repository.marks import Marks
 from holdstill.repository.probe import probe_exclusive_create
 from holdstill.repository.records import Record, Void
 from holdstill.repository.reuse import Stock
@@ -71,12 +72,20 @@ class Repository:
         """The ledger, nothing of it read yet."""
         return Ledger(self.target, self.digests, exclusive=not self.config.single_writer)
 
+    @property
+    def marks(self) -> Marks:
+        """What people have marked images with."""
+        return Marks(self.target, self.digests, not self.config.single_writer)
+
     def forget(self, image: Image) -> None:
-        """Let the image be none. Its data stays until a prune. Raises ``ImageMissing`` if it is none already."""
+        """Let the image be none. Its data stays until a prune. Raises ``ImageMissing`` if it is none already, and
+        ``ImageProtected``.
+        """
         key = layout.commit_key(image.number, image.id)
         record = commits.state(self.target, self.digests, key)
         if not isinstance(record, Image):
             raise ImageMissing("there is no such image any more", subject=image.id)
+        self.marks.drop(image)
         void = Void(who=platform.node(), why="forgotten", at=now(), segments=record.segments)
         commits.forget(self.target, self.digests, key, void)
 

@@ -11,6 +11,7 @@ import attrs
 
 from holdstill.errors import Cancelled, Damaged, FormatTooNew, ObjectMissing
 from holdstill.repository import packs
+from holdstill.repository.condition import MISSING
 from holdstill.repository.digests import Digests
 from holdstill.repository.index import KnownPack, mark_of
 from holdstill.spi.target import Target
@@ -49,10 +50,16 @@ def scrub(
 
 
 def _scrub_one(target: Target, digests: Digests, place: int, pack: KnownPack) -> Scrubbed:
+    """What looks damaged is read once more: a fault on the way here is none of the pack's."""
+    first = _read_one(target, digests, place, pack)
+    return _read_one(target, digests, place, pack) if first.problem or first.bad else first
+
+
+def _read_one(target: Target, digests: Digests, place: int, pack: KnownPack) -> Scrubbed:
     try:
         stored, bad = packs.check_whole(digests, pack.key, target.get(pack.key))
     except ObjectMissing:
-        return Scrubbed(place, 0, "the pack is missing")
+        return Scrubbed(place, 0, MISSING)
     except (Damaged, FormatTooNew) as damage:
         return Scrubbed(place, pack.size, damage.message)
     if mark_of(stored) != pack.mark:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Self
 
 import attrs
@@ -21,11 +22,14 @@ from holdstill.repository.ledger import Begin
 from holdstill.repository.maps import MapWriter
 from holdstill.repository.needs import Needs
 from holdstill.repository.pages import TreeBuilder
-from holdstill.repository.records import Void
+from holdstill.repository.records import Upkeep, Void
 from holdstill.repository.reuse import Stock
 from holdstill.repository.rows import Encoded, Rows, encoded_blob
 from holdstill.repository.uploads import Uploads
 from holdstill.spi.target import Target
+
+#: what is done around a session's number, so that it is settled even if this process is killed
+Kept = Callable[["WriterSession"], AbstractContextManager[None]]
 
 
 class WriterSession:
@@ -147,6 +151,16 @@ class WriterSession:
         self._decided = True
         return image
 
+    def commit_upkeep(self, moved: Iterable[tuple[str, Rows]] = (), replaces: Iterable[str] = ()) -> tuple[str, ...]:
+        """Commit what was added without an image, and all rows of the packs ``moved``, named anew. Returns the keys of
+        the segments; they stand in for those in ``replaces``. Raises as ``commit`` does.
+        """
+        self._lanes.flush([*self._stock.to_adopt(), *moved])
+        record = Upkeep(tuple(self._lanes.segments), tuple(replaces))
+        commits.commit(self._target, self._digests, self.commit_key, record, exclusive=self._exclusive)
+        self._decided = True
+        return record.segments
+
     def abandon(self, why: str) -> bool:
         """Void the own number, so that no prune waits for it. Best effort: True if the void stands now."""
         void = Void(who=self._host, why=why, at=now())
@@ -168,3 +182,8 @@ class WriterSession:
 def now() -> str:
     """This moment as RFC 3339 UTC, for people."""
     return dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def unkept(_: WriterSession) -> AbstractContextManager[None]:
+    """Nothing is done: should this process be killed, prunes wait for the number until somebody fences it."""
+    return nullcontext()

@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import itertools
+import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 import attrs
 import numpy as np
 
-from holdstill.errors import ObjectMissing, RepositoryError
-from holdstill.model.events import Event
+from holdstill.errors import Cancelled, Damaged, FormatTooNew, ObjectMissing, RepositoryError, TargetError
+from holdstill.model.events import Event, Noted
 from holdstill.model.image import Image
-from holdstill.model.results import VerifyResult
-from holdstill.repository import layout
-from holdstill.repository.condition import Condition
+from holdstill.model.results import Finding, HurtRanges, VerifyResult
+from holdstill.repository import commits, layout
+from holdstill.repository.checks import MOST_PACKS, Check, Checks
+from holdstill.repository.condition import MISSING, Condition
 from holdstill.repository.config import Config
 from holdstill.repository.coverage import Coverage
 from holdstill.repository.findings import Findings
-from holdstill.repository.index import Flags
+from holdstill.repository.index import Flags, KnownPack
 from holdstill.repository.layout import CONFIG, LEDGER
+from holdstill.repository.ledger import Ledger
 from holdstill.repository.loading import Shelf
+from holdstill.repository.reading import Reading, stamp
+from holdstill.repository.records import Upkeep
 from holdstill.repository.repository import Repository
 from holdstill.repository.scrub import scrub
 from holdstill.spi.meter import Meter
 
 Tell = Callable[[Event], None]
+
+#: a prune beside us may take packs away while we look; then all is looked at again, so often at most, until two looks
+#: in a row find the same
+_LOOKS: Final = 10
 
 
 def verify(
@@ -34,47 +46,111 @@ def verify(
     read_data: bool,
     tell: Tell,
     cancelled: Callable[[], bool],
+    reading: Reading | None = None,
+    keep: bool = False,
 ) -> VerifyResult:
-    """Check config, ledger, records, segments, and that all pages and chunks of the images are there.
+    """Check config, ledger, records, marks, segments, and that all pages and chunks of the images are there.
 
     ``images`` None means all, and the packs that no image needs too. ``read_data`` reads those packs whole and checks
-    every byte. Raises ``Cancelled`` and ``TargetError``; damage is in the result. Memory: about 100 bytes a chunk.
+    every byte, or as much as ``reading`` says. With ``keep`` the outcome is stored, and packs that are damaged are put
+    on a list in the ledger: no later backup relies on them, so that one that still has the data stores it anew.
+    Raises ``Cancelled`` and ``TargetError``; damage is in the result. Memory: about 100 bytes a chunk.
     """
-    return _Verification(repository, images, read_data, tell, cancelled).run()
+    depth = (reading or Reading()) if read_data else None
+    before: tuple[Finding, ...] = ()
+    for _ in range(_LOOKS):
+        work = _Verification(repository, images, depth, keep, tell, cancelled)
+        result = work.run()
+        if not work.swept_meanwhile or result.findings == before:
+            break
+        before, images = result.findings, None if images is None else _still_there(repository, images)
+    if keep:
+        work.keep(result)
+    return result
 
 
 @attrs.define
 class _Verification:
     _repository: Repository
     _chosen: Sequence[Image] | None
-    _read_data: bool
+    _reading: Reading | None
+    _keep: bool
     _tell: Tell
     _cancelled: Callable[[], bool]
+    _ledger: Ledger = attrs.field(init=False)
+    _condition: Condition = attrs.field(init=False)
+    _checks: Checks = attrs.field(init=False)
     _findings: Findings = attrs.field(factory=Findings)
     _read_size: int = 0
+    _read_packs: list[str] = attrs.field(factory=list)
+    _left_packs: int = 0
+    _began: float = attrs.field(factory=time.monotonic)
 
     def run(self) -> VerifyResult:
-        began = time.monotonic()
         self._check_config()
         images, named = self._check_records()
         shelf, listed = self._check_segments(named)
         self._check_ledger(shelf.latest_number(listed))
-        condition = Condition(shelf.index)
-        condition.look_for_packs(self._repository.target, listed, self._findings)
+        self._check_marks()
+        condition = self._condition = Condition(shelf.index)
+        condition.look_for_packs(self._repository.target, listed, self._may_be_gone, self._findings)
         coverage = self._cover(shelf, condition, images)
-        if self._read_data:
-            self._scrub(condition, coverage.needed if self._chosen else np.ones_like(condition.good_packs))
-            if not condition.all_good:
-                self._cover(shelf, condition, images)
+        if self._reading is not None:
+            wanted = coverage.needed if self._chosen is not None else condition.not_gone()
+            gone_before = len(condition.gone)
+            self._scrub(condition, wanted, self._reading)
+            if not condition.all_good or len(condition.gone) > gone_before:
+                coverage = self._cover(shelf, condition, images)
         return VerifyResult(
             images=tuple(image.id for image in images),
             hurt_images=self._findings.hurt_images(),
             findings=self._findings.all(),
-            packs=len(shelf.index.packs),
+            packs=len(shelf.index.packs) - len(condition.gone),
             read_size=self._read_size,
-            read_data=self._read_data,
-            seconds=time.monotonic() - began,
+            read_data=self._reading is not None,
+            seconds=time.monotonic() - self._began,
+            left_packs=self._left_packs,
+            hurt_ranges=tuple(
+                HurtRanges(image.id, image.volume.path, coverage.lost[image.id])
+                for image in images
+                if image.id in coverage.lost
+            ),
         )
+
+    @property
+    def swept_meanwhile(self) -> bool:
+        """Did an image seem to need a pack that a prune has deleted? Then what is known of it may be old."""
+        return any(finding.key in self._condition.gone for finding in self._findings.all())
+
+    def keep(self, result: VerifyResult) -> None:
+        """Store the outcome, and close damaged packs to later backups. What the target refuses is told, no more."""
+        whole = self._reading is not None and not self._left_packs
+        parts = [self._read_packs[at : at + MOST_PACKS] for at in range(0, len(self._read_packs), MOST_PACKS)] or [[]]
+        try:
+            for number, packs in enumerate(parts):
+                images = result.images if number == 0 else ()
+                hurt = result.hurt_images if number == 0 else ()
+                self._checks.add(
+                    Check(stamp(dt.datetime.now(dt.UTC)), platform.node(), images, hurt, whole, tuple(packs))
+                )
+            self._close_damaged()
+        except (TargetError, RepositoryError) as refused:
+            self._tell(Noted(f"the outcome could not be kept: {refused.message}", refused.subject))
+
+    def _close_damaged(self) -> None:
+        condition = self._condition
+        bad = ~condition.good_packs
+        for place, pack in enumerate(condition.index.packs):
+            bad[place] |= not condition.good_rows[pack.first : pack.first + pack.rows].all()
+        packs = [condition.index.packs[place].key for place in np.flatnonzero(bad).tolist()]
+        damaged = [pack for pack in packs if pack not in condition.gone and not self._ledger.closed(pack)]
+        if damaged and self._repository.config.single_writer:
+            text = (
+                "backups go on relying on what is damaged: a verification does not write to a single-writer repository"
+            )
+            self._tell(Noted(text, self._repository.target.url))
+        elif damaged:
+            self._ledger.append_condemn(damaged)
 
     def _check_config(self) -> None:
         try:
@@ -88,18 +164,36 @@ class _Verification:
         prefix = len(LEDGER)
         listed = [each.key[prefix:] for each in self._repository.target.list(LEDGER)]
         last = max([seen, *(int(number) for number in listed if number.isdecimal() and number.isascii())])
-        for damage in self._repository.ledger().examine(last):
+        self._ledger = self._repository.ledger()
+        for damage in self._ledger.examine(last):
+            self._findings.damage(damage)
+
+    def _may_be_gone(self, pack: str) -> bool:
+        """Does a list name it? One that was appended a moment ago counts too."""
+        if not self._ledger.closed(pack):
+            for damage in self._ledger.examine(0):
+                self._findings.damage(damage)
+        return self._ledger.closed(pack)
+
+    def _check_marks(self) -> None:
+        for damage in self._repository.marks.damaged():
+            self._findings.damage(damage)
+        self._checks = Checks(self._repository)
+        for damage in self._checks.damaged:
             self._findings.damage(damage)
 
     def _check_records(self) -> tuple[list[Image], set[str]]:
         """The images to check, and every segment that some record names."""
         images: list[Image] = []
         named: set[str] = set()
+        replaced: set[str] = set()
         for _, record in self._repository.records(exact=False, on_damage=self._record_damage):
             named.update(record.segments)
             if isinstance(record, Image):
                 images.append(record)
-        return (images if self._chosen is None else list(self._chosen)), named
+            elif isinstance(record, Upkeep):
+                replaced.update(record.replaces)
+        return (images if self._chosen is None else list(self._chosen)), named - replaced
 
     def _record_damage(self, damage: RepositoryError) -> None:
         split = layout.split_commit_key(damage.subject)
@@ -110,11 +204,29 @@ class _Verification:
         target = self._repository.target
         shelf = Shelf(target, self._repository.digests)
         shelf.take_listed_segments(self._findings.damage)
-        for missing in shelf.take_segments(sorted(named), self._findings.damage):
-            self._findings.add(missing, "the index segment is missing")
+        missing = shelf.take_segments(sorted(named), self._findings.damage)
+        if missing:  # or replaced since the records were read
+            named = self._named_now()
+            missing = [key for key in missing if key in named]
+            missing += shelf.take_segments(sorted(named), self._findings.damage)
+        for key in missing:
+            self._findings.add(key, "the index segment is missing")
         listed = shelf.listed_packs()
         shelf.take_orphans(listed, self._findings.damage)
         return shelf, listed
+
+    def _named_now(self) -> set[str]:
+        """Every segment that some record names, by the ledger if it can be read, and none stands in for."""
+        named: set[str] = set()
+        replaced: set[str] = set()
+        try:
+            decided = list(self._repository.records(exact=True, on_damage=self._record_damage))
+        except (Damaged, FormatTooNew):
+            decided = list(self._repository.records(exact=False, on_damage=self._record_damage))
+        for _, record in decided:
+            named.update(record.segments)
+            replaced.update(record.replaces if isinstance(record, Upkeep) else ())
+        return named - replaced
 
     def _cover(self, shelf: Shelf, condition: Condition, images: Sequence[Image]) -> Coverage:
         """Every image against what is known to be good."""
@@ -126,13 +238,44 @@ class _Verification:
             coverage.check(image, meter.advance)
         return coverage
 
-    def _scrub(self, condition: Condition, wanted: Flags) -> None:
-        packs = [(place, pack) for place, pack in enumerate(condition.index.packs) if wanted[place]]
-        meter = Meter(self._tell, "scrub", self._repository.target.url, sum(pack.size for _, pack in packs))
-        for done in scrub(self._repository.target, self._repository.digests, packs, self._cancelled):
-            self._read_size += done.size
-            meter.advance(done.size)
-            if done.problem and condition.good_packs[done.place]:
-                condition.pack_is_bad(done.place, done.problem, self._findings)
-            elif done.bad:
-                condition.rows_are_bad(done.place, list(done.bad), self._findings)
+    def _scrub(self, condition: Condition, wanted: Flags, reading: Reading) -> None:
+        target, moment = self._repository.target, dt.datetime.now(dt.UTC)
+        packs = reading.chosen(condition.index.packs, wanted, self._checks.of_pack, moment)
+        recent = self._checks.read_since(moment - reading.max_age) if reading.max_age is not None else set()
+        fresh = sum(condition.index.packs[place].key in recent for place in np.flatnonzero(wanted).tolist())
+        meter = Meter(self._tell, "scrub", target.url, sum(pack.size for _, pack in packs))
+        read = 0
+        try:
+            for done in scrub(target, self._repository.digests, self._until_late(packs, reading), self._cancelled):
+                read += 1
+                self._read_size += done.size
+                meter.advance(done.size)
+                if done.problem == MISSING and self._may_be_gone(condition.index.packs[done.place].key):
+                    condition.pack_is_gone(done.place)
+                elif done.problem and condition.good_packs[done.place]:
+                    condition.pack_is_bad(done.place, done.problem, self._findings)
+                elif done.bad:
+                    condition.rows_are_bad(done.place, list(done.bad), self._findings)
+                elif not done.problem:
+                    self._read_packs.append(condition.index.packs[done.place].key)
+        except Cancelled:
+            if self._keep and self._read_packs:
+                self._checks.add(
+                    Check(stamp(dt.datetime.now(dt.UTC)), platform.node(), packs=tuple(self._read_packs[:MOST_PACKS]))
+                )
+            raise
+        self._left_packs = int(np.count_nonzero(wanted)) - read - fresh
+
+    def _until_late(self, packs: list[tuple[int, KnownPack]], reading: Reading) -> Iterator[tuple[int, KnownPack]]:
+        end = None if reading.budget is None else time.monotonic() + reading.budget
+        return itertools.takewhile(lambda _: end is None or time.monotonic() < end, packs)
+
+
+def _still_there(repository: Repository, images: Sequence[Image]) -> list[Image]:
+    """Those that nobody has deleted meanwhile."""
+    keys = {image.id: layout.commit_key(image.number, image.id) for image in images}
+    return [
+        image
+        for image in images
+        if isinstance(commits.state(repository.target, repository.digests, keys[image.id]), Image)
+    ]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from holdstill.errors import ExitCode, UsageError
-from holdstill.model import sizes
+from holdstill.model import durations, sizes
 from holdstill_cli.streams import Streams
 
 if TYPE_CHECKING:
@@ -115,3 +116,19 @@ def size(text: str) -> int:
         return sizes.size(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def duration(text: str) -> dt.timedelta:
+    """A span of time from ``30m``, ``26h``, ``30d``, as ``holdstill.model.durations`` reads them."""
+    try:
+        return durations.duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def share(text: str) -> float:
+    """0 to 1, from ``5%``."""
+    number = text.removesuffix("%")
+    if number == text or not number.isascii() or not number.isdecimal() or int(number) > 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share; write it like 5%")
+    return int(number) / 100

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from holdstill import BackupResult, Image, Sizes, VolumeFacts
+    from holdstill import BackupResult, Image, Sizes, Verified, VolumeFacts
 
 
 def backup_answer(result: BackupResult) -> dict[str, Any]:
@@ -36,6 +36,14 @@ def image_answer(image: Image) -> dict[str, Any]:
         "managed": image.managed,
         "volume_facts": image.volume,
     }
+
+
+def verified_words(verified: Verified | None) -> str:
+    """What is known of an image: ``read 2026-01-31``, ``complete 2026-01-31`` or ``HURT 2026-01-31``."""
+    if verified is None:
+        return ""
+    word = "HURT" if verified.hurt else "read" if verified.read_data else "complete"
+    return f"{word} {verified.at[:10]}"
 
 
 def filesystem_name(volume: VolumeFacts) -> str | None:

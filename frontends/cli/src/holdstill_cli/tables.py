@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Sequence
-from typing import Final
 
-_UNITS: Final = ("KiB", "MiB", "GiB", "TiB", "PiB")
+from holdstill.model.sizes import human
+
+__all__ = ["clock", "facts", "human", "measure", "printable", "table", "took"]
 
 
 def printable(text: str) -> str:
@@ -18,16 +19,6 @@ def printable(text: str) -> str:
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in known
     )
-
-
-def human(number: int) -> str:
-    """A number of bytes as ``17 B``, ``1.5 GiB``, ``640 MiB``: three or four digits, never rounded up a unit."""
-    if number < 1 << 10:
-        return f"{number} B"
-    unit = min((number.bit_length() - 1) // 10, len(_UNITS))
-    whole, rest = divmod(number, 1 << 10 * unit)
-    tenth = rest * 10 >> 10 * unit
-    return f"{whole}.{tenth} {_UNITS[unit - 1]}" if whole < 100 else f"{whole} {_UNITS[unit - 1]}"
 
 
 def measure(number: int, *, exact: bool) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 
 from holdstill_cli.commands import (
     backup,
+    check,
     compat,
     completion,
     delete,
@@ -15,7 +16,9 @@ from holdstill_cli.commands import (
     init,
     map,  # noqa: A004  # the command's name
     preferences,
+    protect,
     providers,
+    prune,
     recover,
     restore,
     show,
@@ -32,7 +35,10 @@ COMMANDS: Final[tuple[ModuleType, ...]] = (
     show,
     restore,
     verify,
+    check,
     delete,
+    prune,
+    protect,
     map,
     volumes,
     preferences,

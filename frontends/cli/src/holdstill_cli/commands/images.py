@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from holdstill import Image
+from holdstill import Image, Verified
 from holdstill.errors import ExitCode
 from holdstill_cli.arguments import Commands, bytes_option, command, repository_option
 from holdstill_cli.desk import Desk
-from holdstill_cli.shapes import filesystem_name, image_answer
+from holdstill_cli.shapes import filesystem_name, image_answer, verified_words
 from holdstill_cli.tables import table
 
 _SIZES: Final = ("VOLUME SIZE", "USED", "STORED")
-_HEADINGS: Final = ("IMAGE", "TAKEN", "HOST", "VOLUME", "FILE SYSTEM", "MODE", *_SIZES)
+_HEADINGS: Final = ("IMAGE", "TAKEN", "HOST", "VOLUME", "FILE SYSTEM", "MODE", *_SIZES, "VERIFIED")
 
 
 def add(commands: Commands) -> None:
@@ -28,10 +28,12 @@ def add(commands: Commands) -> None:
 def run(desk: Desk) -> ExitCode:
     """Do it."""
     images = desk.engine.images(desk.url, desk.talk)
-    return desk.answer({"images": [image_answer(image) for image in images]}, _lines(images, desk))
+    verified = desk.engine.verified(desk.url)
+    answers = [{**image_answer(image), "verified": verified.get(image.id)} for image in images]
+    return desk.answer({"images": answers}, _lines(images, verified, desk))
 
 
-def _lines(images: Sequence[Image], desk: Desk) -> Iterator[str]:
+def _lines(images: Sequence[Image], verified: Mapping[str, Verified], desk: Desk) -> Iterator[str]:
     if not images:
         yield "no images yet"
         return
@@ -47,6 +49,7 @@ def _lines(images: Sequence[Image], desk: Desk) -> Iterator[str]:
             desk.measure(image.sizes.volume_size),
             desk.measure(image.sizes.used_size),
             desk.measure(image.sizes.stored_size),
+            verified_words(verified.get(image.id)),
         )
         for image in images
     ]

@@ -8,7 +8,7 @@ from holdstill import Image
 from holdstill.errors import ExitCode
 from holdstill_cli.arguments import Commands, bytes_option, command, image_argument, repository_option
 from holdstill_cli.desk import Desk
-from holdstill_cli.shapes import image_answer
+from holdstill_cli.shapes import image_answer, verified_words
 from holdstill_cli.tables import facts, printable, took
 
 
@@ -29,10 +29,13 @@ def add(commands: Commands) -> None:
 def run(desk: Desk) -> ExitCode:
     """Do it."""
     image = desk.engine.show(desk.url, desk.asked.image, desk.asked.volume)
-    return desk.answer(image_answer(image), _lines(image, desk))
+    verified = desk.engine.verified(desk.url).get(image.id)
+    protected = desk.engine.protected(desk.url, image.id)
+    answer = {**image_answer(image), "verified": verified, "protected": protected}
+    return desk.answer(answer, _lines(image, verified_words(verified), desk, protected=protected))
 
 
-def _lines(image: Image, desk: Desk) -> Iterator[str]:
+def _lines(image: Image, verified: str, desk: Desk, *, protected: bool) -> Iterator[str]:
     sizes, filesystem = image.sizes, image.volume.filesystem
     yield from facts(
         [
@@ -57,6 +60,8 @@ def _lines(image: Image, desk: Desk) -> Iterator[str]:
             *(("unreadable", f"{hole.length} bytes at {hole.offset}, zeros in the image") for hole in image.unread),
             *(("note", note) for note in image.notes),
             ("map", _audited(image, desk)),
+            ("verified", verified or "never"),
+            ("protected", "yes" if protected else ""),
             ("made by", image.made_by),
             *_managed(image),
         ]

@@ -1,0 +1,55 @@
+"""Which packs a prune gives up: those that no image needs, and those that are mostly not needed."""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+
+from holdstill.repository import envelope, layout, packs
+from holdstill.repository.rows import STORED
+from holdstill.repository.standing import Standing, within
+
+
+@attrs.frozen
+class Choice:
+    """Places of packs in the index, and what giving them up costs. A wrong choice costs space, never data."""
+
+    unneeded: tuple[int, ...]
+    mostly_empty: tuple[int, ...]
+    copied_size: int
+    """Bytes of the needed blobs and rows in those that are mostly empty: read once and stored anew."""
+
+    @property
+    def packs(self) -> tuple[int, ...]:
+        """All of them."""
+        return self.unneeded + self.mostly_empty
+
+
+def choose(standing: Standing, repack_below: float) -> Choice:
+    """Among open packs of settled writers. Of two copies the older row's counts as the needed one."""
+    index = standing.shelf.index
+    flags = standing.open_packs()
+    used = np.zeros(len(flags), dtype=np.int64)
+    counted = np.zeros(index.row_count, dtype=np.bool_)
+    for kind, ids in standing.needed():
+        seen, found = index.locate(kind, ids, lambda rows: within(flags, rows))
+        _, first = np.unique(found["ordinal"][seen], return_index=True)
+        rows = found[seen][first]
+        fresh = rows[~counted[rows["ordinal"]]]
+        counted[fresh["ordinal"]] = True
+        np.add.at(used, fresh["pack"], fresh["encoded"].astype(np.int64) + STORED.itemsize)
+    unneeded, mostly_empty = [], []
+    for place in np.flatnonzero(flags).tolist():
+        split = layout.split_pack_key(index.packs[place].key)
+        if split is None or not standing.settled(split[0]):
+            continue
+        if used[place] == 0:
+            unneeded.append(place)
+        elif used[place] < repack_below * room_of(index.packs[place].size):
+            mostly_empty.append(place)
+    return Choice(tuple(unneeded), tuple(mostly_empty), int(used[mostly_empty].sum()))
+
+
+def room_of(size: int) -> int:
+    """How many bytes of blobs and rows a pack of this size holds."""
+    return size - envelope.HEADER.size - packs.TRAILER_SIZE

@@ -1,0 +1,75 @@
+"""Storing the rows of packs anew, without those of packs that are gone, and many small segments as one."""
+
+from __future__ import annotations
+
+import platform
+from typing import Final
+
+import numpy as np
+
+from holdstill.errors import Fenced
+from holdstill.repository import layout
+from holdstill.repository.index import Index
+from holdstill.repository.session import Kept
+from holdstill.repository.standing import Standing
+
+#: so many segments with few rows are left alone
+_FEW: Final = 64
+_SMALL: Final = 4096
+#: a segment of which this share of rows is of no use is stored anew
+_USELESS: Final = 0.25
+
+
+def join_segments(standing: Standing, deleted: set[int], kept: Kept) -> None:
+    """Replace the segments for which that is worth it. ``deleted``: the packs that went in this run.
+
+    Only segments whose rows this run has stored anew are deleted, and only after the new ones have a record that names
+    them.
+    """
+    index = standing.shelf.index
+    gone = deleted | {
+        place
+        for place, pack in enumerate(index.packs)
+        if standing.ledger.closed(pack.key) and standing.size_of(place) < 0
+    }
+    old = _worth_replacing(standing, gone)
+    if not old:
+        return
+    moving = {place for segment in old for place in old[segment]} - gone
+    with standing.repository.begin(platform.node(), "upkeep") as session, kept(session):
+        try:
+            wanted = np.zeros(len(index.packs), dtype=np.bool_)
+            wanted[list(moving)] = True
+            session.commit_upkeep(index.rows_of(wanted), sorted(old))
+        except Fenced:
+            return
+    for segment in sorted(old):
+        standing.repository.target.delete(segment)
+
+
+def _worth_replacing(standing: Standing, gone: set[int]) -> dict[str, list[int]]:
+    """Segments of settled writers, each with the packs that it names."""
+    naming: dict[str, list[int]] = {}
+    for pack, segments in standing.shelf.naming.items():
+        place = standing.shelf.index.place_of(pack)
+        assert place is not None, "what a segment names is in the index"
+        for segment in segments:
+            naming.setdefault(segment, []).append(place)
+    ours = {segment: packs for segment, packs in naming.items() if _is_settled(standing, segment)}
+    index = standing.shelf.index
+    small = {segment for segment, packs in ours.items() if _rows(index, packs) < _SMALL}
+    small = small if len(small) > _FEW else set()
+    return {
+        segment: packs
+        for segment, packs in ours.items()
+        if segment in small or _rows(index, [each for each in packs if each in gone]) >= _USELESS * _rows(index, packs)
+    }
+
+
+def _rows(index: Index, places: list[int]) -> int:
+    return sum(index.packs[place].rows for place in places)
+
+
+def _is_settled(standing: Standing, segment: str) -> bool:
+    split = layout.split_segment_key(segment)
+    return split is not None and standing.settled(split[0])

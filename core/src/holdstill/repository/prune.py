@@ -1,0 +1,165 @@
+"""Giving back what no image needs, beside running backups and other prunes: lists, waiting, copying, deleting.
+
+Every step may be interrupted, repeated, and done twice. Why no committed image is lost in any order of steps is told
+in docs/explanation/concurrency.md; the steps have the names that they have there.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterator
+
+import attrs
+
+from holdstill.errors import Cancelled, TargetDenied
+from holdstill.model.events import Event, Noted, StageStarted
+from holdstill.model.results import PruneResult
+from holdstill.repository.choosing import Choice, choose, room_of
+from holdstill.repository.joining import join_segments
+from holdstill.repository.layout import BlobKind
+from holdstill.repository.repacking import Repacked, Repacking
+from holdstill.repository.repository import Repository
+from holdstill.repository.session import Kept, unkept
+from holdstill.repository.standing import LONGEST_LIST, Standing, homeless
+
+Tell = Callable[[Event], None]
+
+
+@attrs.define
+class Prune:
+    """One prune of one repository."""
+
+    _repository: Repository
+    _tell: Tell
+    _cancelled: Callable[[], bool]
+    _repack_below: float = 0.5
+    _fence: bool = False
+    _kept: Kept = unkept
+    standing: Standing = attrs.field(init=False)
+    _began: float = attrs.field(factory=time.monotonic)
+
+    def __attrs_post_init__(self) -> None:
+        self._stage("prune")
+        self.standing = Standing(self._repository)
+
+    def planned(self, choice: Choice) -> PruneResult:
+        """What ``run`` would come to with this choice, if it had to wait for nobody."""
+        going = {*choice.packs, *self._unneeded_on_lists()}
+        return self._result(going, set(), Repacked((), choice.copied_size, choice.copied_size), dry_run=True)
+
+    def choose(self) -> Choice:
+        """What may go, as far as images are known now."""
+        return choose(self.standing, self._repack_below)
+
+    def run(self, choice: Choice) -> PruneResult:
+        """Condemn, wait for nobody, copy, look again, delete. Raises ``Cancelled``, ``Damaged`` (nothing is deleted
+        while a page or record cannot be read), and what the target raises.
+        """
+        standing = self.standing
+        if self._fence and standing.undecided:
+            self._fence_undecided()
+            choice = self.choose()  # what they had stored may go too
+        self._condemn(choice)
+        standing.read_ledger()
+        if self._fence:
+            self._fence_undecided()
+        spared, repacked = self._spared()
+        doomed = set(standing.swept_packs()) - spared
+        deleted = set(self._delete(doomed))
+        join_segments(standing, deleted, self._kept)
+        return self._result(deleted, self._on_lists() - deleted - spared, repacked, dry_run=False)
+
+    def _condemn(self, choice: Choice) -> None:
+        keys = sorted(self.standing.shelf.index.packs[place].key for place in choice.packs)
+        for at in range(0, len(keys), LONGEST_LIST):
+            self.standing.ledger.append_condemn(keys[at : at + LONGEST_LIST])
+
+    def _fence_undecided(self) -> None:
+        for begin in self.standing.undecided.values():
+            self._repository.void(begin.commit, "a prune did not wait for it")
+        self.standing.read_ledger()
+
+    def _spared(self) -> tuple[set[int], Repacked]:
+        """The packs that hold the only copies of something; after what is worth it was copied elsewhere."""
+        swept = set(self.standing.swept_packs())
+        alone = set(homeless(self.standing)) if swept else set()
+        moving = self._worth_moving(alone, swept)
+        if not moving:
+            return self._holding(alone), Repacked()
+        self._stage("repack")
+        reader = self._repository.reader_of(self.standing.shelf)
+        repacked = Repacking(self._repository, reader, platform.node(), self._cancelled, self._kept).run(moving)
+        # Only now is asked what is open: a copy counts if no list named its pack when ours could be seen by all.
+        self.standing.read_ledger()
+        self.standing.take_segments(repacked.segments)
+        return self._holding(homeless(self.standing)), repacked
+
+    def _holding(self, blobs: set[tuple[BlobKind, bytes]] | Iterator[tuple[BlobKind, bytes]]) -> set[int]:
+        places = self.standing.shelf.index.places
+        return {place.pack for kind, blob_id in blobs for place in places(kind, blob_id)}
+
+    def _worth_moving(self, alone: set[tuple[BlobKind, bytes]], swept: set[int]) -> list[tuple[BlobKind, bytes]]:
+        """Of what has no home, that in swept packs of which little is to be copied, and what needs no copying: it only
+        has to be named.
+        """
+        index, flags = self.standing.shelf.index, self.standing.open_packs()
+        held: dict[int, int] = dict.fromkeys(swept, 0)
+        for kind, blob_id in alone:
+            for place in index.places(kind, blob_id):
+                if place.pack in held:
+                    held[place.pack] += place.length
+        poor = {place for place, size in held.items() if size < self._repack_below * room_of(index.packs[place].size)}
+        return sorted(
+            (kind, blob_id)
+            for kind, blob_id in alone
+            if any(place.pack in poor or flags[place.pack] for place in index.places(kind, blob_id))
+        )
+
+    def _delete(self, doomed: set[int]) -> Iterator[int]:
+        self._stage("delete")
+        for place in sorted(doomed):
+            if self._cancelled():
+                raise Cancelled("the prune was ended")
+            try:
+                self._repository.target.delete(self.standing.shelf.index.packs[place].key)
+            except TargetDenied as refused:
+                self._tell(Noted(f"it stays for now: {refused.message}", refused.subject))
+            else:
+                yield place
+
+    def _unneeded_on_lists(self) -> set[int]:
+        swept = set(self.standing.swept_packs())
+        return swept - self._holding(homeless(self.standing)) if swept else swept
+
+    def _on_lists(self) -> set[int]:
+        """On any list, and there."""
+        packs = self.standing.shelf.index.packs
+        return {
+            place
+            for place, pack in enumerate(packs)
+            if self.standing.ledger.closed(pack.key) and self.standing.size_of(place) >= 0
+        }
+
+    def _result(self, gone: set[int], waiting: set[int], repacked: Repacked, *, dry_run: bool) -> PruneResult:
+        sizes = {place: self.standing.size_of(place) for place in range(len(self.standing.shelf.index.packs))}
+        kept = {place for place, size in sizes.items() if size >= 0} - gone
+        return PruneResult(
+            deleted_packs=len(gone),
+            deleted_size=sum(sizes[place] for place in gone),
+            waiting_packs=len(waiting),
+            waiting_size=sum(sizes[place] for place in waiting),
+            kept_packs=len(kept),
+            kept_size=sum(sizes[place] for place in kept),
+            repack_read_size=repacked.read_size,
+            repack_stored_size=repacked.stored_size,
+            waits_for=tuple(
+                f"{begin.host} ({begin.kind} {number})" for number, begin in sorted(self.standing.undecided.items())
+            ),
+            dry_run=dry_run,
+            seconds=round(time.monotonic() - self._began, 3),
+            warnings=tuple(f"cannot be read, so its pack stays: {each}" for each in repacked.lost),
+        )
+
+    def _stage(self, stage: str) -> None:
+        self._tell(StageStarted(stage, self._repository.target.url))

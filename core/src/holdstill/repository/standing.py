@@ -1,0 +1,155 @@
+"""What a prune knows of the repository: its ledger, its images, its packs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Final
+
+import attrs
+import numpy as np
+
+from holdstill.errors import ObjectMissing
+from holdstill.model.image import Image
+from holdstill.repository import commits, layout
+from holdstill.repository.index import Flags
+from holdstill.repository.layout import BlobKind
+from holdstill.repository.ledger import Begin, Ledger
+from holdstill.repository.loading import Shelf, unheard
+from holdstill.repository.marking import Marking, Wanted
+from holdstill.repository.records import Upkeep
+from holdstill.repository.repository import Repository
+from holdstill.repository.rows import Rows
+
+#: no list is longer: it is read in one piece
+LONGEST_LIST: Final = 1 << 16
+
+
+@attrs.define
+class Standing:
+    """Read from the store in this run, in the order in which it is asked for. Not thread-safe."""
+
+    repository: Repository
+    ledger: Ledger = attrs.field(init=False)
+    images: dict[int, Image] = attrs.field(factory=dict)
+    """By number. An image that was deleted meanwhile may still be here: that keeps more, never less."""
+    undecided: dict[int, Begin] = attrs.field(factory=dict)
+    """Writers that may still commit, as far as we know."""
+    shelf: Shelf = attrs.field(init=False)
+    listed: dict[str, int] = attrs.field(init=False)
+    _settled: set[int] = attrs.field(factory=set)
+    _named: set[str] = attrs.field(factory=set)
+    _sizes: dict[int, int] = attrs.field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.ledger = self.repository.ledger()
+        self.read_ledger()
+        self.read_packs()
+
+    def read_ledger(self) -> None:
+        """To its end; and what became of every writer that was not decided yet.
+
+        Raises ``Damaged`` or ``FormatTooNew`` for a record that cannot be read: it could be an image's.
+        """
+        self.ledger.read()
+        for number, begin in self.ledger.begun.items():
+            if number in self._settled:
+                continue
+            record = commits.state(self.repository.target, self.repository.digests, begin.commit)
+            if record is None:
+                self.undecided[number] = begin
+                continue
+            self.undecided.pop(number, None)
+            self._settled.add(number)
+            self._named.update(record.segments)
+            if isinstance(record, Image):
+                self.images[number] = record
+            if isinstance(record, Upkeep):
+                self._named.difference_update(record.replaces)
+
+    def read_packs(self) -> None:
+        """Every segment that is listed or named, and the rows of packs that none names."""
+        self.shelf = Shelf(self.repository.target, self.repository.digests)
+        self.shelf.take_listed_segments(unheard)
+        self.shelf.take_segments(sorted(self._named), unheard)
+        self.listed = self.shelf.listed_packs()
+        self.shelf.take_orphans(self.listed, unheard)
+
+    def take_segments(self, keys: Collection[str]) -> None:
+        """These as well; a record names them."""
+        self.shelf.take_segments(keys, unheard)
+
+    def settled(self, number: int) -> bool:
+        """Has this writer committed, or will it never?"""
+        return number in self._settled
+
+    def needed(self) -> Iterator[Wanted]:
+        """What the images need. Raises ``Damaged`` for a page that is in no pack any more."""
+        ways = (
+            lambda: self.shelf.take_listed_segments(unheard),
+            lambda: self.shelf.take_orphans(self.shelf.listed_packs(), unheard),
+        )
+        reader = self.repository.reader_of(self.shelf, ways)
+        return Marking(reader, self.repository.config.fanout).needed(self.images.values())
+
+    def open_packs(self) -> Flags:
+        """For each pack of the index: does no list name it, and is it there, whole as far as its size tells?
+
+        One flag more, false, stands for packs that were learned of later.
+        """
+        packs = self.shelf.index.packs
+        flags = np.zeros(len(packs) + 1, dtype=np.bool_)
+        for place, pack in enumerate(packs):
+            flags[place] = not self.ledger.closed(pack.key) and self.size_of(place) == pack.size
+        return flags
+
+    def homes(self) -> Flags:
+        """Of the open packs those whose rows are in a segment that a record names, so that no listing is needed to
+        find what is in them. One flag more, as above.
+        """
+        flags = self.open_packs()
+        for place in np.flatnonzero(flags).tolist():
+            naming = self.shelf.naming.get(self.shelf.index.packs[place].key, ())
+            flags[place] = any(segment in self._named for segment in naming)
+        return flags
+
+    def size_of(self, place: int) -> int:
+        """The pack's size as it is there, -1 if it is not. What the listing does not say is asked for, once."""
+        pack = self.shelf.index.packs[place]
+        if place not in self._sizes:
+            size = self.listed.get(pack.key, -1)
+            if size != pack.size:
+                try:
+                    size = self.repository.target.size(pack.key)
+                except ObjectMissing:
+                    size = -1
+            self._sizes[place] = size
+        return self._sizes[place]
+
+    def bound(self) -> int:
+        """Lists at lower places wait for nobody."""
+        return min(self.undecided, default=self.ledger.end + 1)
+
+    def swept_packs(self) -> Iterator[int]:
+        """The packs that are there and on a list that waits for nobody."""
+        ready = [entry for place, entry in self.ledger.lists.items() if place < self.bound()]
+        names = frozenset().union(*(entry.packs for entry in ready))
+        numbers = frozenset().union(*(entry.numbers for entry in ready))
+        for place, pack in enumerate(self.shelf.index.packs):
+            split = layout.split_pack_key(pack.key)
+            if (pack.key in names or (split is not None and split[0] in numbers)) and self.size_of(place) >= 0:
+                yield place
+
+
+def within(flags: Flags, rows: Rows) -> Flags:
+    """The flags of the rows' packs; ``flags`` ends with the one for packs beyond it."""
+    found: Flags = flags[np.minimum(rows["pack"], len(flags) - 1)]
+    return found
+
+
+def homeless(standing: Standing) -> Iterator[tuple[BlobKind, bytes]]:
+    """Each needed blob, by kind and id, that no home holds."""
+    flags = standing.homes()
+    for kind, ids in standing.needed():
+        seen, _ = standing.shelf.index.locate(kind, ids, lambda rows: within(flags, rows))
+        for at in np.flatnonzero(~seen).tolist():
+            yield kind, ids[at * layout.ID_SIZE : (at + 1) * layout.ID_SIZE]

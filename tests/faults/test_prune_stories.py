@@ -1,0 +1,229 @@
+"""The orders of steps that lose an image where a shortcut is taken: each with the shortcut planted, and without.
+
+The names in capitals are those of the table in docs/explanation/concurrency.md.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from holdstill.repository import commits
+from holdstill.repository.ledger import Ledger
+from holdstill.repository.marks import Marks
+from holdstill.repository.prune import Prune
+from holdstill.repository.reuse import Stock
+from holdstill.repository.standing import Standing
+from holdstill_testing.actors import Outcome
+from holdstill_testing.world import Lost, World
+
+
+@pytest.fixture
+def world():
+    world = World()
+    yield world
+    world.close()
+
+
+def garbage(world):
+    """Packs that nobody needs, and that whoever backs up ``abc`` would gladly reuse."""
+    world.finish(world.backup("abc"))
+    world.finish(world.delete(0))
+    return world.packs(1)
+
+
+# --- the shortcuts -----------------------------------------------------------------------------------
+
+
+def no_recheck(patch):
+    """The lists are read before BEGIN is visible, and not again."""
+    init, close = Stock.__init__, Stock.close
+
+    def early(self, shelf, listed, target, digests):
+        init(self, shelf, listed, target, digests)
+        self.early = Ledger(target, digests, exclusive=True)
+        self.early.read()
+
+    patch.setattr(Stock, "__init__", early)
+    patch.setattr(Stock, "close", lambda self, ledger: close(self, self.early))
+
+
+def early_frontier(patch):
+    """Writers are looked for before the list is visible."""
+    read = Standing.read_ledger
+    patch.setattr(Standing, "read_ledger", lambda self: self.ledger.read() if self.ledger.end else read(self))
+
+
+def clock(patch):
+    """Whoever is silent counts as dead."""
+    patch.setattr(Standing, "bound", lambda self: self.ledger.end + 1)
+
+
+def list_images(patch):
+    """Images are those that a listing shows."""
+    read = Standing.read_ledger
+
+    def listed(self):
+        read(self)
+        shown = {each.key.rpartition("-")[2] for each in self.repository.target.list("images/")}
+        self.images = {number: image for number, image in self.images.items() if image.id in shown}
+
+    patch.setattr(Standing, "read_ledger", listed)
+
+
+def counting(patch, closed_for):
+    """Copies count that are in packs which ``closed_for`` leaves out."""
+    condemn, remembered = Prune._condemn, {}
+
+    def remembering(self, choice):
+        own = {self.standing.shelf.index.packs[place].key for place in choice.packs}
+        before = set(self.standing.ledger.closed_packs)
+        condemn(self, choice)
+        remembered[id(self.standing)] = own, before
+
+    def homes(self):
+        own, before = remembered[id(self)]
+        open_ = [pack.key not in closed_for(own, before) for pack in self.shelf.index.packs]
+        return np.array([*open_, False]) & np.array([*(self.size_of(at) >= 0 for at in range(len(open_))), False])
+
+    patch.setattr(Prune, "_condemn", remembering)
+    patch.setattr(Standing, "homes", homes)
+
+
+def count_closed(patch):
+    """Copies in packs that others have condemned count."""
+    counting(patch, lambda own, before: own)
+
+
+def view_early(patch):
+    """The lists of others are read before the own one is visible."""
+    counting(patch, lambda own, before: own | before)
+
+
+def unnamed(patch):
+    """Copies count whose rows only a stranger's segment has."""
+    patch.setattr(Standing, "homes", Standing.open_packs)
+
+
+def forget_deletes(patch):
+    """An image is forgotten by deleting its record."""
+    patch.setattr(commits, "forget", lambda target, digests, key, record: target.delete(key))
+
+
+def look_then_delete(patch):
+    """Whether an image is protected is looked up, and then it is deleted."""
+    patch.setattr(Marks, "drop", lambda self, image: self.protected(image))
+
+
+# --- the stories -------------------------------------------------------------------------------------
+
+
+def the_list_comes_before_begin(world):
+    garbage(world)
+    writer = world.backup("abc")
+    world.until(writer, "put_if_absent ledger/")
+    world.finish(world.prune(0.0, fence=False))
+    world.finish(writer)
+
+
+def begin_comes_before_the_list(world):
+    garbage(world)
+    pruner = world.prune(0.0, fence=False)
+    world.until(pruner, "put_if_absent ledger/")
+    writer = world.backup("abc")
+    world.until(writer, "put_if_absent images/")
+    world.finish(pruner)
+    world.finish(writer)
+
+
+def a_writer_sleeps(world):
+    garbage(world)
+    writer = world.backup("abc")
+    world.until(writer, "put_if_absent images/")
+    world.finish(world.prune(0.0, fence=False))
+    world.finish(writer)
+
+
+def a_listing_shows_nothing(world):
+    world.finish(world.backup("abc"))
+    world.finish(world.prune(0.0, fence=False, lie="empty"))
+
+
+def two_copies(world):
+    one, two = world.backup("abc"), world.backup("abcd")
+    world.until(one, "put_if_absent packs/")
+    world.until(two, "put_if_absent packs/")
+    world.finish(one)
+    world.finish(two)
+
+
+def one_prune_comes_after_the_other(world):
+    two_copies(world)
+    first, second = world.condemn(*world.packs(1)), world.condemn(*world.packs(2))
+    world.until(first, "delete packs/")
+    world.finish(second)
+    world.finish(first)
+
+
+def two_prunes_at_once(world):
+    two_copies(world)
+    first, second = world.condemn(*world.packs(1)), world.condemn(*world.packs(2))
+    world.until(first, "put_if_absent ledger/")
+    world.until(second, "put_if_absent ledger/")
+    world.finish(first)
+    world.finish(second)
+
+
+def the_other_copy_is_a_dead_writers(world):
+    dead, living = world.backup("abc"), world.backup("abc")
+    world.until(dead, "put_if_absent packs/")
+    world.until(living, "put_if_absent packs/")
+    world.until(dead, "put_if_absent images/")
+    world.step(dead, Outcome.DEATH)
+    world.finish(living)
+    world.finish(world.prune(0.0, fence=True))
+    world.finish(world.condemn(*world.packs(2)))
+    world.finish(world.prune(0.0, fence=True))
+
+
+def a_commit_arrives_late(world):
+    writer = world.backup("abc")
+    world.until(writer, "put_if_absent images/")
+    world.step(writer, Outcome.LATER)
+    world.finish(writer)
+    world.finish(world.retire(0))
+    world.land(0)
+
+
+def protected_at_the_last_moment(world):
+    world.finish(world.backup("abc"))
+    deleter = world.delete(0)
+    world.until(deleter, "put images/")
+    world.finish(world.protect(0))
+    world.finish(deleter)
+
+
+STORIES = {
+    no_recheck: the_list_comes_before_begin,
+    early_frontier: begin_comes_before_the_list,
+    clock: a_writer_sleeps,
+    list_images: a_listing_shows_nothing,
+    count_closed: one_prune_comes_after_the_other,
+    view_early: two_prunes_at_once,
+    unnamed: the_other_copy_is_a_dead_writers,
+    forget_deletes: a_commit_arrives_late,
+    look_then_delete: protected_at_the_last_moment,
+}
+
+
+@pytest.mark.parametrize("shortcut", STORIES, ids=lambda shortcut: shortcut.__name__.upper())
+def test_the_shortcut_loses_an_image_and_is_caught(shortcut, world, monkeypatch):
+    shortcut(monkeypatch)
+    with pytest.raises(Lost):
+        STORIES[shortcut](world)
+
+
+@pytest.mark.parametrize("story", set(STORIES.values()), ids=lambda story: story.__name__)
+def test_without_it_nothing_is_lost(story, world):
+    story(world)
+    world.come_to_rest()
