@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 __version__: Final = "0.1.0"
 
 if TYPE_CHECKING:
-    from holdstill.engine import Converted, Domain, Engine, RepositoryFacts, SurveyedMap
+    from holdstill.engine import Converted, Engine, SurveyedMap
     from holdstill.errors import ExitCode, HoldstillError
     from holdstill.held.state import StateFolder
     from holdstill.jobs import Job
@@ -32,11 +32,13 @@ if TYPE_CHECKING:
     )
     from holdstill.model.results import (
         BackupResult,
+        Domain,
         Finding,
         Freshness,
         HurtRanges,
         MapResult,
         PruneResult,
+        RepositoryFacts,
         RestoreResult,
         Verified,
         VerifyResult,
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
     from holdstill.spi.conversation import Conversation
 
 _HOME: Final = {
-    "engine": ("Converted", "Domain", "Engine", "RepositoryFacts", "SurveyedMap"),
+    "engine": ("Converted", "Engine", "SurveyedMap"),
     "errors": ("ExitCode", "HoldstillError"),
     "held.state": ("StateFolder",),
     "jobs": ("Job",),
@@ -74,11 +76,13 @@ _HOME: Final = {
     ),
     "model.results": (
         "BackupResult",
+        "Domain",
         "Finding",
         "Freshness",
         "HurtRanges",
         "MapResult",
         "PruneResult",
+        "RepositoryFacts",
         "RestoreResult",
         "Verified",
         "VerifyResult",

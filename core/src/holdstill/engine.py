@@ -23,9 +23,11 @@ from holdstill.model.named import NamedRequest, named_requests
 from holdstill.model.requests import BackupRequest, ImportRequest, PruneRequest, RestoreRequest, VerifyRequest
 from holdstill.model.results import (
     BackupResult,
+    Domain,
     Freshness,
     MapResult,
     PruneResult,
+    RepositoryFacts,
     RestoreResult,
     Verified,
     VerifyResult,
@@ -61,18 +63,6 @@ from holdstill.spi.conversation import Conversation
 
 
 @attrs.frozen
-class RepositoryFacts:
-    """What ``init`` made."""
-
-    url: str
-    repository_id: str
-    chunk_size: int
-    digest: str
-    single_writer: bool
-    durability: str
-
-
-@attrs.frozen
 class SurveyedMap:
     """The used blocks of a volume: the facts, and the runs as a stream that may be read more than once."""
 
@@ -82,15 +72,6 @@ class SurveyedMap:
     def windows(self) -> Iterator[Extents]:
         """The used bytes, ascending, window by window."""
         return self._surveyed.windows()
-
-
-@attrs.frozen
-class Domain:
-    """What is imaged where no volume is named."""
-
-    volumes: tuple[str, ...]
-    excluded: dict[str, str]
-    """Members of which rules say that no image is taken: by name, the rule's place."""
 
 
 @attrs.frozen

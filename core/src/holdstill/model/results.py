@@ -148,3 +148,24 @@ class PruneResult:
     images: tuple[Fate, ...] = ()
     """With a policy: what becomes of each image."""
     warnings: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class RepositoryFacts:
+    """What ``init`` made."""
+
+    url: str
+    repository_id: str
+    chunk_size: int
+    digest: str
+    single_writer: bool
+    durability: str
+
+
+@attrs.frozen
+class Domain:
+    """What is imaged where no volume is named."""
+
+    volumes: tuple[str, ...]
+    excluded: dict[str, str]
+    """Members of which rules say that no image is taken: by name, the rule's place."""
