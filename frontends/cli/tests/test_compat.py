@@ -184,9 +184,9 @@ def test_a_new_volume_needs_somebody_who_makes_it(hold, repo, image):
 
 
 def test_what_is_kept_of_a_volume_manager_is_shown(hold, repo, image, capsys, published):
-    class Shows:
-        def show(self, url, name, of_volume):
-            found = Engine().show(url, name)
+    class Shows(Engine):
+        def show(self, url, image, of_volume=None):
+            found = super().show(url, image, of_volume)
             layout = 'vg0 {\n\tseqno = 7\n\tname = "\x1b[2J"\n}\n'
             return attrs.evolve(found, managed=Managed("lvm2", "5.4", {"lv": "home", "lv_uuid": "a-b"}, layout))
 

@@ -276,6 +276,23 @@ def test_other_volumes_are_left_to_others_and_nothing_is_started():
     assert tools.told == []
 
 
+@pytest.mark.parametrize(
+    ("attributes", "reason"),
+    [
+        ("wz--nc", "its volume group is shared with other hosts"),
+        ("wz--ns", "its volume group is shared with other hosts"),
+        ("wzx-n-", "its volume group is exported"),
+        ("rz--n-", "its volume group is read-only"),
+    ],
+)
+def test_a_group_that_takes_no_snapshot_is_told_and_nothing_is_held(attributes, reason):
+    made, holds = MemoryVolume(b"x" * 4096), RecordedHolds()
+    made.facts = attrs.evolve(made.facts, facts={"dm_uuid": mapped(GROUP, ORIGIN)})
+    with pytest.raises(NoProvider, match=reason):
+        plugin.snapshot(made, HoldRequest("run", holds, runner=Tools({**ROW, "vg_attr": attributes})))
+    assert holds.lines == []
+
+
 def test_it_undoes_its_own_kinds_only():
     assert plugin.undo("static_unmount.frozen", 1, {}, Tools()) is None
     assert plugin.undo("lvm2.snapshot", 9, {}, Tools()).state is UndoState.UNKNOWN
