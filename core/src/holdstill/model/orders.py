@@ -19,6 +19,7 @@ class BackupOrder:
     dry_run: bool = False
     mode: Mode = attrs.field(converter=Mode)
     gap_size: int
+    limit_rate: int
     on_read_error: OnReadError = attrs.field(converter=OnReadError)
     on_no_snapshot: OnNoSnapshot = attrs.field(converter=OnNoSnapshot)
     static_method: StaticMethod = attrs.field(converter=StaticMethod)

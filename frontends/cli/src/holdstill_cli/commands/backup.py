@@ -38,6 +38,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--gap-size", metavar="SIZE", type=size, help="read along unused gaps up to this size; 0 takes every byte"
     )
+    parser.add_argument("--limit-rate", metavar="SIZE", type=size, help="read at most so many bytes a second")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done; store nothing")
     parser.add_argument(
         "--on-read-error",
@@ -109,6 +110,7 @@ def _request(volume: str, desk: Desk) -> BackupRequest:
         volume=volume,
         mode=asked.mode and Mode(asked.mode),
         gap_size=asked.gap_size,
+        limit_rate=asked.limit_rate,
         dry_run=asked.dry_run,
         on_read_error=asked.on_read_error and OnReadError(asked.on_read_error),
         on_no_snapshot=asked.on_no_snapshot and OnNoSnapshot(asked.on_no_snapshot),
