@@ -78,6 +78,7 @@ def hold(tmp_path):
             volume="/fake/volume",
             mode=mode,
             gap_size=0,
+            limit_rate=0,
             on_read_error="fail",
             on_no_snapshot=on_no_snapshot,
             static_method="unmount",

@@ -20,6 +20,7 @@ HOME = Names("/dev/vg0/home", "dm:LVM-1", frozenset({"/dev/dm-3", "/home"}))
 POSSIBLE = {
     "mode": ["auto", "static", "dynamic"],
     "gap-size": [0, 4096, 1 << 20],
+    "limit-rate": [0, 50_000_000],
     "proof": [True, False],
     "freeze-limit": [1, 60, 0.5],
     "presnapshotcmd": ["", "sync", "stop db"],

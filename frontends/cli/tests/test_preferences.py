@@ -153,6 +153,7 @@ def test_every_option_of_the_command_line_is_above_the_file(hold, options, repo,
     given = {
         "mode": "offline",
         "gap-size": "4096",
+        "limit-rate": "1073741824",
         "on-read-error": "zero",
         "on-no-snapshot": "dynamic",
         "snapshot-provider": "lvm2",

@@ -20,6 +20,7 @@ class BackupOrder:
     snapshot_root: str | None = None
     mode: Mode = attrs.field(converter=Mode)
     gap_size: int
+    limit_rate: int
     on_read_error: OnReadError = attrs.field(converter=OnReadError)
     on_no_snapshot: OnNoSnapshot = attrs.field(converter=OnNoSnapshot)
     snapshot_provider: str = ANY_PROVIDER

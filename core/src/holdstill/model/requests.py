@@ -27,6 +27,8 @@ class BackupRequest:
     mode: Mode | None = None
     gap_size: int | None = None
     """Read along gaps of at most this many bytes; 0 takes the whole volume, used or not."""
+    limit_rate: int | None = None
+    """Bytes that are read in a second at most; 0: as fast as it goes."""
     dry_run: bool = False
     on_read_error: OnReadError | None = None
     on_no_snapshot: OnNoSnapshot | None = None

@@ -31,6 +31,7 @@ from holdstill.pipeline.finding import find
 from holdstill.pipeline.hold import Holder
 from holdstill.pipeline.importing import Import
 from holdstill.pipeline.numbers import journalled, void_own_past
+from holdstill.pipeline.pace import Pace
 from holdstill.pipeline.patience import patiently
 from holdstill.pipeline.sheet import Sheet
 from holdstill.pipeline.survey import Surveyed, survey
@@ -180,6 +181,7 @@ class Backup:
                 workers=self.workers,
                 on_read_error=self.request.on_read_error,
                 read_along=self.request.gap_size,
+                pace=Pace(self.request.limit_rate, self.talk),
             )
             return self._commit(work, copier, self._copied(work, copier, maps))
 

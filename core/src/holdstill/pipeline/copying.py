@@ -15,6 +15,7 @@ from holdstill.errors import ReadFault, VolumeChanged
 from holdstill.model.extents import Extents
 from holdstill.model.requests import OnReadError
 from holdstill.pipeline.buffers import BufferPool
+from holdstill.pipeline.pace import Pace
 from holdstill.pipeline.regions import Region, clear_outside, regions
 from holdstill.pipeline.sheet import Sheet
 from holdstill.pipeline.workers import in_order
@@ -59,6 +60,7 @@ class Copier:
     workers: int
     on_read_error: OnReadError
     read_along: int
+    pace: Pace
     read_size: int = 0
     new_chunks: int = 0
     unread: Extents = attrs.field(factory=Extents.none)
@@ -90,6 +92,7 @@ class Copier:
             raise
 
     def _fill(self, cell: memoryview, region: Region) -> None:
+        self.pace.take(region.used.total)
         if region.solid:
             self._read(region.start, cell)
             self._count(len(cell))

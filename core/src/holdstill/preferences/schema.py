@@ -142,6 +142,14 @@ def schema(platform: str = sys.platform) -> tuple[Preference, ...]:
             "BackupRequest.gap_size",
         ),
         Preference(
+            "limit-rate",
+            general,
+            Type.SIZE,
+            0,
+            "How many bytes a second a backup reads at most; 0 is no limit.",
+            "BackupRequest.limit_rate",
+        ),
+        Preference(
             "on-read-error",
             general,
             Type.CHOICE,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import holdstill
@@ -102,9 +104,24 @@ def _report(fault: BaseException, talk: Talk) -> ExitCode:
 
 
 def _installed_engine() -> Engine:
-    from holdstill import Engine  # brings numpy and every plugin
+    with _without_blas_threads():
+        from holdstill import Engine  # brings numpy and every plugin
 
     # Threads that come back from the codec, a digest or the disk want the interpreter for a moment only: let none of
     # them wait for five milliseconds.
     sys.setswitchinterval(0.0005)
     return Engine()
+
+
+@contextmanager
+def _without_blas_threads() -> Iterator[None]:
+    """Numpy's linear algebra, which nobody here uses, would start a thread for each core that spins for a while."""
+    name = "OPENBLAS_NUM_THREADS"
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[name]

@@ -51,6 +51,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--gap-size", metavar="SIZE", type=size, help="read along unused gaps up to this size; 0 takes every byte"
     )
+    parser.add_argument("--limit-rate", metavar="SIZE", type=size, help="read at most so many bytes a second")
     parser.add_argument("--as-raw", action="store_true", help="every byte of the device, whatever is on it")
     parser.add_argument("--retention-class", metavar="NAME", help="the class by which the image is kept")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done; store nothing")
@@ -172,6 +173,7 @@ def _request(volume: str, desk: Desk) -> BackupRequest:
         volume=volume,
         mode=asked.mode and Mode(asked.mode),
         gap_size=asked.gap_size,
+        limit_rate=asked.limit_rate,
         dry_run=asked.dry_run,
         as_raw=asked.as_raw,
         on_read_error=asked.on_read_error and OnReadError(asked.on_read_error),
