@@ -1,7 +1,7 @@
 """holdstill beside its peers, in one run: full, day 2, the worst case, restore. Needs root and the peers' Debian
 packages.
 
-usage: run.py [SIZE_IN_GIB] [ROUNDS]    writes the tables of docs/explanation/performance.md
+usage: run.py [SIZE_IN_GIB] [ROUNDS] [FILESYSTEM...]    writes the tables of docs/explanation/performance.md
 """
 
 from __future__ import annotations
@@ -23,7 +23,13 @@ import volumes
 
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "performance.md"
 BEGIN, END = "<!-- measured -->", "<!-- end -->"
-PACKAGES = {"partclone.ext4": "partclone", "zstd": "zstd", "restic": "restic", "borg": "borgbackup"}
+PACKAGES = {
+    "partclone.ext4": "partclone",
+    "zstd": "zstd",
+    "restic": "restic",
+    "borg": "borgbackup",
+    "mkfs.xfs": "xfsprogs",
+}
 STEPS = ("full", "files changed", "random 4 KiB", "restore")
 Samples = dict[tuple[str, str], list[measure.Cost]]
 
@@ -35,10 +41,10 @@ def install_peers() -> None:
         subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], check=True)
 
 
-def states(folder: Path, gib: float) -> dict[str, Path]:
+def states(folder: Path, gib: float, filesystem: str) -> dict[str, Path]:
     """One volume in three states: first day, after a day's work, after random writes."""
     first, files, blocks = (folder / f"{name}.img" for name in ("first", "files", "blocks"))
-    volumes.make(first, int(gib * (1 << 30)))
+    volumes.make(first, int(gib * (1 << 30)), filesystem)
     shutil.copyfile(first, files)
     volumes.change_files(files)
     shutil.copyfile(first, blocks)
@@ -47,7 +53,9 @@ def states(folder: Path, gib: float) -> dict[str, Path]:
     return {"full": first, "files changed": files, "random 4 KiB": blocks, "restore": first}
 
 
-def one_round(peer: peers.Peer, volume: dict[str, Path], folder: Path) -> dict[str, tuple[measure.Cost, int]]:
+def one_round(
+    peer: peers.Peer, volume: dict[str, Path], folder: Path, filesystem: str
+) -> dict[str, tuple[measure.Cost, int]]:
     """Every step that the peer can do, once: cost, and bytes added to its store."""
     place, out, here = folder / "store", folder / "out.img", folder / "volume.img"
     done: dict[str, tuple[measure.Cost, int]] = {}
@@ -59,14 +67,14 @@ def one_round(peer: peers.Peer, volume: dict[str, Path], folder: Path) -> dict[s
         here.unlink(missing_ok=True)
         here.symlink_to(volume[name])
         before = stored(place)
-        line = command.format(v=os.path.realpath(here), r=place, o=out, fs="ext4")
+        line = command.format(v=os.path.realpath(here), r=place, o=out, fs=filesystem)
         done[name] = (measure.run(line, folder, peer.env), stored(place) - before)
 
     for wave in (("full", "files changed"), ("full", "random 4 KiB"), ("full", "restore")):
         shutil.rmtree(place, ignore_errors=True)
         out.unlink(missing_ok=True)
         place.mkdir()
-        measure.run(peer.prepare.format(v=here, r=place, o=out, fs="ext4"), folder, peer.env)
+        measure.run(peer.prepare.format(v=here, r=place, o=out, fs=filesystem), folder, peer.env)
         commands: dict[str, str | None] = dict.fromkeys(STEPS, peer.again) | {
             "full": peer.full,
             "restore": peer.restore,
@@ -107,34 +115,38 @@ def table(samples: Samples, sizes: dict[tuple[str, str], int], names: list[str],
     return [*lines, ""]
 
 
-def main() -> None:
-    """Interleave the peers, take medians, write the page."""
-    gib = float(sys.argv[1]) if len(sys.argv) > 1 else 4
-    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
-    install_peers()
+def report(gib: float, rounds: int, filesystem: str) -> list[str]:
+    """Interleave the peers, take medians: the section of one file system."""
     with tempfile.TemporaryDirectory(prefix="holdstill-bench-") as name:
         folder = Path(name)
-        volume = states(folder, gib)
+        volume = states(folder, gib, filesystem)
         everybody = peers.peers(folder)
         samples: Samples = {}
         sizes: dict[tuple[str, str], int] = {}
         for number in range(rounds):
             for peer in everybody:
-                for step, (cost, added) in one_round(peer, volume, folder).items():
+                for step, (cost, added) in one_round(peer, volume, folder, filesystem).items():
                     samples.setdefault((peer.name, step), []).append(cost)
                     sizes[peer.name, step] = added
-            print(f"round {number + 1} of {rounds} done", flush=True)
+            print(f"{filesystem}: round {number + 1} of {rounds} done", flush=True)
         best = ceiling.measure(volume["full"], folder / "state")
     names = [peer.name for peer in everybody]
-    lines = [f"{gib:g} GiB ext4, {best.used / (1 << 30):.2f} GiB used, {os.cpu_count()} cores, medians of {rounds}, "]
-    lines[0] += f"page cache warm, fsync counted on both sides, {time.strftime('%Y-%m-%d')}."
-    lines += [
-        "",
-        f"Our own ceiling for a full image (same chunks, codec and digest on all cores, no I/O): {best.wall:.2f} s.",
-        "",
-    ]
+    size, cores, today = best.used / (1 << 30), os.cpu_count(), time.strftime("%Y-%m-%d")
+    lines = [f"## {filesystem}", "", f"{gib:g} GiB, {size:.2f} GiB used, {cores} cores, medians of {rounds}, {today}."]
+    lines += ["The page cache is warm, fsync is counted on both sides.", ""]
+    lines += [f"Our own ceiling for a full image (same chunks, codec and digest, no I/O): {best.encoded:.2f} s."]
+    lines += [f"Reading from the page cache and hashing what is used, once, on all cores: {best.hashed:.2f} s.", ""]
     for step in STEPS:
         lines += table(samples, sizes, names, step)
+    return lines
+
+
+def main() -> None:
+    """Measure and write the page."""
+    gib = float(sys.argv[1]) if len(sys.argv) > 1 else 4
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
+    install_peers()
+    lines = [line for filesystem in sys.argv[3:] or ["ext4", "xfs"] for line in report(gib, rounds, filesystem)]
     page = PAGE.read_text()
     head, tail = page.partition(BEGIN)[0], page.partition(END)[2]
     PAGE.write_text(f"{head}{BEGIN}\n{chr(10).join(lines)}\n{END}{tail}")

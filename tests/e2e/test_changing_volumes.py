@@ -53,7 +53,9 @@ def test_a_dynamic_image_of_a_mounted_volume_is_fuzzy_and_can_be_repaired(bench,
     assert bench.engine.show(bench.url, result.image).consistency is Consistency.FUZZY
     assert any("read twice" in note for note in result.notes)
     restored = tmp_path / "restored"
-    assert bench.restore(result.image, restored).proved
+    back = bench.restore(result.image, restored)
+    assert back.proved
+    assert any("fsck" in note for note in back.notes)
     repaired = subprocess.run(("e2fsck", "-fy", restored), capture_output=True, text=True)
     assert repaired.returncode in (0, 1), repaired.stdout
     assert is_clean(restored)

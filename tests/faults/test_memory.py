@@ -49,6 +49,18 @@ def test_a_volume_full_of_data(repository, tmp_path, record_property):
     assert_flat(found)
 
 
+def test_a_host_of_64_cores(repository, tmp_path, record_property):
+    """What cannot be compressed fills every buffer there is, on the way in and on the way out."""
+    volume, state = volumes.noise(tmp_path / "volume", 1 << 30, dice("many cores")), str(tmp_path / "state")
+    found = {
+        "backup": peak_of(back_up, repository, str(volume), state, "auto", 64),
+        "restore": peak_of(restore, repository, "latest", str(tmp_path / "restored"), state, 64),
+    }
+    assert digest(tmp_path / "restored") == digest(volume)
+    record_property("peak", max(found.values()))
+    assert_flat(found)
+
+
 def huge_ext4(path, size, files):
     try:
         volumes.ext4(path, size, "-E", "lazy_itable_init=1,lazy_journal_init=1", content=files)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from holdstill.preferences.files import understood
+from holdstill.preferences.reading import understood
 from holdstill.preferences.schema import Group, Type, schema, text
 
 

@@ -10,6 +10,7 @@ DISTRIBUTIONS = {
     "holdstill-platforms": "providers/platforms",
     "holdstill-filesystems": "providers/filesystems",
     "holdstill-static-unmount": "providers/static_unmount",
+    "holdstill-lvm2": "providers/lvm2",
     "holdstill-storage": "storage",
     "holdstill-cli": "frontends/cli",
     "holdstill-testing": "tests",

@@ -19,6 +19,13 @@ class Verdict:
     text: str
 
 
+class PlainTracebacks:
+    """Python's own tracebacks: pytest's break where CPython 3.11 does not know the line of a frame."""
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.option.tbstyle = "native"
+
+
 @pytest.fixture
 def run_suite(pytester: pytest.Pytester) -> Callable[[str], Verdict]:
     """Runs a test file and collects what became of each test."""
@@ -26,8 +33,10 @@ def run_suite(pytester: pytest.Pytester) -> Callable[[str], Verdict]:
     def run(source: str) -> Verdict:
         pytester.makepyfile(source)
         recorded = pytester.inline_run(
-            "-p", "no:cacheprovider", "-p", "no:terminal", "--strict-markers", "-o", "xfail_strict=true"
+            *("-p", "no:cacheprovider", "-p", "no:terminal", "--strict-markers", "-o", "xfail_strict=true"),
+            plugins=[PlainTracebacks()],
         )
+        assert recorded.ret in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
         reports = [report for report in recorded.getreports() if isinstance(report, pytest.TestReport)]
         bad = [report for report in recorded.getreports("pytest_collectreport") if report.failed]
         assert not bad, bad[0].longreprtext

@@ -106,7 +106,7 @@ class TestOther(TargetSuite):
 def test_a_strict_xfail_is_admitted_and_does_not_leak(run_suite):
     verdict = run_suite(STRICT.format(target="ShortRange"))
     assert verdict.failed == {"test_3_a_range_past_the_end_is_an_error"}
-    assert verdict.text.count("DID NOT RAISE") == 1
+    assert verdict.text.count("Failed: DID NOT RAISE") == 1
 
 
 def test_a_strict_xfail_that_passes_is_a_failure(run_suite):

@@ -11,62 +11,88 @@ from typing import TYPE_CHECKING, Any, Final
 __version__: Final = "0.1.0"
 
 if TYPE_CHECKING:
-    from holdstill.engine import Engine, RepositoryFacts, SurveyedMap
+    from holdstill.engine import Converted, Engine, SurveyedMap
     from holdstill.errors import ExitCode, HoldstillError
     from holdstill.held.state import StateFolder
     from holdstill.jobs import Job
     from holdstill.model.choices import OnNoSnapshot, StaticMethod
+    from holdstill.model.compatibility import CompatQuestion, CompatTable, Operation, Verdict
     from holdstill.model.events import Event, Noted, Progress, Question, StageStarted, Warned
     from holdstill.model.extents import Extents
     from holdstill.model.image import Image, Sizes
-    from holdstill.model.requests import BackupRequest, OnReadError, PruneRequest, RestoreRequest, VerifyRequest
+    from holdstill.model.managed import Managed
+    from holdstill.model.named import NamedRequest
+    from holdstill.model.requests import (
+        BackupRequest,
+        ImportRequest,
+        OnReadError,
+        PruneRequest,
+        RestoreRequest,
+        VerifyRequest,
+    )
     from holdstill.model.results import (
         BackupResult,
+        Domain,
         Finding,
         Freshness,
         HurtRanges,
         MapResult,
         PruneResult,
+        RepositoryFacts,
         RestoreResult,
         Verified,
         VerifyResult,
         Worry,
     )
-    from holdstill.model.retention import Retention, Verdict, Versions
+    from holdstill.model.retention import Fate, Retention, Versions
     from holdstill.model.volume import Consistency, Mode, VolumeFacts
     from holdstill.pipeline.recover import Recovered
     from holdstill.plugins.registry import PluginRow
+    from holdstill.preferences.said import Unknown
     from holdstill.preferences.schema import Preference
     from holdstill.preferences.sources import Effective
     from holdstill.repository.trial import TargetReport
     from holdstill.spi.conversation import Conversation
 
 _HOME: Final = {
-    "engine": ("Engine", "RepositoryFacts", "SurveyedMap"),
+    "engine": ("Converted", "Engine", "SurveyedMap"),
     "errors": ("ExitCode", "HoldstillError"),
     "held.state": ("StateFolder",),
     "jobs": ("Job",),
     "model.choices": ("OnNoSnapshot", "StaticMethod"),
+    "model.compatibility": ("CompatQuestion", "CompatTable", "Operation", "Verdict"),
     "model.events": ("Event", "Noted", "Progress", "Question", "StageStarted", "Warned"),
     "model.extents": ("Extents",),
     "model.image": ("Image", "Sizes"),
-    "model.requests": ("BackupRequest", "OnReadError", "PruneRequest", "RestoreRequest", "VerifyRequest"),
+    "model.managed": ("Managed",),
+    "model.named": ("NamedRequest",),
+    "model.requests": (
+        "BackupRequest",
+        "ImportRequest",
+        "OnReadError",
+        "PruneRequest",
+        "RestoreRequest",
+        "VerifyRequest",
+    ),
     "model.results": (
         "BackupResult",
+        "Domain",
         "Finding",
         "Freshness",
         "HurtRanges",
         "MapResult",
         "PruneResult",
+        "RepositoryFacts",
         "RestoreResult",
         "Verified",
         "VerifyResult",
         "Worry",
     ),
-    "model.retention": ("Retention", "Verdict", "Versions"),
+    "model.retention": ("Fate", "Retention", "Versions"),
     "model.volume": ("Consistency", "Mode", "VolumeFacts"),
     "pipeline.recover": ("Recovered",),
     "plugins.registry": ("PluginRow",),
+    "preferences.said": ("Unknown",),
     "preferences.schema": ("Preference",),
     "preferences.sources": ("Effective",),
     "repository.trial": ("TargetReport",),
@@ -77,24 +103,33 @@ _MODULE_OF: Final = {name: module for module, names in _HOME.items() for name in
 __all__ = [
     "BackupRequest",
     "BackupResult",
+    "CompatQuestion",
+    "CompatTable",
     "Consistency",
     "Conversation",
+    "Converted",
+    "Domain",
     "Effective",
     "Engine",
     "Event",
     "ExitCode",
     "Extents",
+    "Fate",
     "Finding",
     "Freshness",
     "HoldstillError",
     "HurtRanges",
     "Image",
+    "ImportRequest",
     "Job",
+    "Managed",
     "MapResult",
     "Mode",
+    "NamedRequest",
     "Noted",
     "OnNoSnapshot",
     "OnReadError",
+    "Operation",
     "PluginRow",
     "Preference",
     "Progress",
@@ -112,6 +147,7 @@ __all__ = [
     "StaticMethod",
     "SurveyedMap",
     "TargetReport",
+    "Unknown",
     "Verdict",
     "Verified",
     "VerifyRequest",

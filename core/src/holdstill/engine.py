@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -12,36 +12,45 @@ from pathlib import Path
 import attrs
 
 from holdstill import __version__
-from holdstill.errors import Declined, HoldstillError, VolumeMissing, VolumeUnusable
+from holdstill.errors import Declined, HoldstillError, UsageError, VolumeError, VolumeExcluded
 from holdstill.held.journal import Journal
 from holdstill.held.state import StateFolder
+from holdstill.model.compatibility import CompatQuestion, CompatTable, Verdict
 from holdstill.model.events import Noted, Question, Warned
 from holdstill.model.extents import Extents
 from holdstill.model.image import Image
-from holdstill.model.requests import BackupRequest, PruneRequest, RestoreRequest, VerifyRequest
+from holdstill.model.named import NamedRequest, named_requests
+from holdstill.model.requests import BackupRequest, ImportRequest, PruneRequest, RestoreRequest, VerifyRequest
 from holdstill.model.results import (
     BackupResult,
+    Domain,
     Freshness,
     MapResult,
     PruneResult,
+    RepositoryFacts,
     RestoreResult,
     Verified,
     VerifyResult,
 )
-from holdstill.model.volume import VolumeFacts
+from holdstill.model.volume import Mode, VolumeFacts
 from holdstill.pipeline.backup import Backup
 from holdstill.pipeline.finding import find
+from holdstill.pipeline.importing import Import
 from holdstill.pipeline.numbers import journalled, void_own_past
 from holdstill.pipeline.recover import Recovered, heal, recover
 from holdstill.pipeline.restore import Restore
 from holdstill.pipeline.survey import Surveyed, survey
+from holdstill.pipeline.together import Together
 from holdstill.pipeline.workers import cores
 from holdstill.plugins.registry import PluginRow, Plugins
+from holdstill.preferences.converting import converted
 from holdstill.preferences.files import Places
 from holdstill.preferences.joining import backup_order, given_with, settled
+from holdstill.preferences.said import Unknown
 from holdstill.preferences.schema import Preference, schema
 from holdstill.preferences.setting import put
 from holdstill.preferences.sources import Effective, Names, Sources, understood
+from holdstill.preferences.vain import lacking, notes
 from holdstill.repository.checks import Checks
 from holdstill.repository.freshness import freshness
 from holdstill.repository.opening import create, open_repository
@@ -54,18 +63,6 @@ from holdstill.spi.conversation import Conversation
 
 
 @attrs.frozen
-class RepositoryFacts:
-    """What ``init`` made."""
-
-    url: str
-    repository_id: str
-    chunk_size: int
-    digest: str
-    single_writer: bool
-    durability: str
-
-
-@attrs.frozen
 class SurveyedMap:
     """The used blocks of a volume: the facts, and the runs as a stream that may be read more than once."""
 
@@ -75,6 +72,16 @@ class SurveyedMap:
     def windows(self) -> Iterator[Extents]:
         """The used bytes, ascending, window by window."""
         return self._surveyed.windows()
+
+
+@attrs.frozen
+class Converted:
+    """Options files of TSM as one of ours."""
+
+    text: str
+    """TOML."""
+    unknown: tuple[Unknown, ...]
+    """What has no effect here."""
 
 
 class Engine:
@@ -128,12 +135,45 @@ class Engine:
         """Take an image of one volume. It exists when this returns, and not before."""
         if not request.dry_run:
             heal(self._state, self._plugins, talk)  # first of all: what is named may be what is not mounted any more
+        with self._open(url) as repository:
+            return self._backup_of(request, repository, talk).run()
+
+    def backup_together(
+        self, url: str, requests: Sequence[BackupRequest], talk: Conversation
+    ) -> list[BackupResult | HoldstillError]:
+        """Images of several volumes, all held before the first byte of any is read. Each is one instant, the set is
+        not: a note of each result says how far apart they may be. Raises what keeps one from being held; then there is
+        no image of any. What goes wrong later with one stands in its place in the list.
+        """
+        if not any(request.dry_run for request in requests):
+            heal(self._state, self._plugins, talk)
+        with self._open(url) as repository:
+            return Together([self._backup_of(request, repository, talk) for request in requests]).run()
+
+    def _backup_of(self, request: BackupRequest, repository: Repository, talk: Conversation) -> Backup:
         effective = self.preferences(request.volume, given_with(request))
         _tell_unknown(effective, talk)
+        if effective.excluded is not None:
+            raise VolumeExcluded(
+                f"no image is taken of it, says {effective.excluded.place}",
+                subject=request.volume,
+                next_step="change the rule, or name other options files with --options",
+            )
         order = backup_order(request, effective)
+        made_by = f"holdstill {__version__}"
+        return Backup(self._plugins, repository, self._state, order, talk, self._workers, made_by)
+
+    def import_image(self, url: str, request: ImportRequest, talk: Conversation) -> BackupResult:
+        """Bring a raw image file into the repository, as what another client once made of a volume. Raises
+        ``UsageError`` if no such client can have made it.
+        """
+        given = BackupRequest(request.file, mode=Mode.OFFLINE, pre_command="", post_command="")
+        order = backup_order(given, self.preferences(request.file, given_with(given)))
+        imported = Import(request, self._plugins.compatibility())
+        made_by = f"holdstill {__version__}, from a file"
         with self._open(url) as repository:
             return Backup(
-                self._plugins, repository, self._state, order, talk, self._workers, f"holdstill {__version__}"
+                self._plugins, repository, self._state, order, talk, self._workers, made_by, imported=imported
             ).run()
 
     def images(self, url: str, talk: Conversation | None = None) -> list[Image]:
@@ -259,6 +299,18 @@ class Engine:
         """Let go of what killed runs of this host left held. Harmless to repeat; runs that live are left alone."""
         return recover(self._state, self._plugins, self._open, talk)
 
+    # --- compatibility --------------------------------------------------------------------------
+
+    def compat(self, question: CompatQuestion) -> Verdict:
+        """May this client image this kind of volume, or restore such an image there? Raises ``NoProvider`` if no
+        installed plugin has the rules, ``UsageError`` for what they do not name.
+        """
+        return self._plugins.compatibility().answer(question)
+
+    def compat_table(self) -> CompatTable:
+        """The rules as a table. Raises ``NoProvider``."""
+        return self._plugins.compatibility().table()
+
     # --- preferences ----------------------------------------------------------------------------
 
     def preferences(self, volume: str | None = None, options: Mapping[str, object] | None = None) -> Effective:
@@ -268,7 +320,25 @@ class Engine:
         Raises ``UsageError`` for a value that cannot be, ``PreferencesRefused`` for a file that cannot be relied on.
         """
         sources = Sources(self._options_files.files())
-        return sources.effective(self._names(volume) if volume is not None else None, options)
+        effective = sources.effective(self._names(volume) if volume is not None else None, options)
+        vain = lacking(effective.settings, self._plugins.offers)
+        return attrs.evolve(effective, unknown=(*effective.unknown, *vain))
+
+    def domain(self) -> Domain:
+        """What a backup takes where nobody names a volume: the domain of the options files, without what their rules
+        exclude. Raises ``UsageError`` if nothing is left, and as ``preferences`` does.
+        """
+        sources = Sources(self._options_files.files())
+        members = [member.name for member in sources.domain()]
+        rules = {name: sources.effective(self._names(name)).excluded for name in members}
+        excluded = {name: rule.place for name, rule in rules.items() if rule is not None}
+        volumes = tuple(name for name in members if name not in excluded)
+        if not volumes:
+            raise UsageError(
+                "rules exclude the whole domain" if excluded else "no volume is named, and there is no domain",
+                next_step="name volumes, or say in an options file which: domain, or domain.image in dsm.sys",
+            )
+        return Domain(volumes, excluded)
 
     def preference_schema(self) -> list[Preference]:
         """Every preference there is, in the order in which an editor shows them: all that one needs to draw them."""
@@ -283,6 +353,21 @@ class Engine:
         put(path, name, meant, self._names(volume) if volume is not None else None)
         return str(path)
 
+    def convert_options(self, path: str) -> Converted:
+        """An options file of TSM, with the dsm.sys beside it, as one of ours that means the same. Raises ``UsageError``
+        for what it says, ``PreferencesRefused`` for what it is.
+        """
+        files = Places.of(Path(path)).files()
+        return Converted(converted(files), tuple(each for file in files for each in file.unknown))
+
+    def with_options(self, path: str) -> Engine:
+        """The same engine, which reads this options file in place of the default places."""
+        return Engine(self._plugins, str(self._state.path), self._workers, path)
+
+    def named_requests(self) -> list[NamedRequest]:
+        """The backups that have a name here, in the order of a drop-down list."""
+        return list(named_requests())
+
     @property
     def _options_files(self) -> Places:
         return self._places or Places.default()
@@ -290,7 +375,7 @@ class Engine:
     def _names(self, volume: str) -> Names:
         try:
             return Names.of(find(self._plugins, volume).facts)
-        except (VolumeMissing, VolumeUnusable):
+        except VolumeError:
             return Names(os.path.abspath(volume), identity=volume)  # noqa: PTH100  # as ``find`` does
 
     @contextmanager
@@ -300,9 +385,8 @@ class Engine:
 
 
 def _tell_unknown(effective: Effective, talk: Conversation) -> None:
-    for each in effective.unknown:
-        place = f"{each.file}:{each.line}" if each.line else each.file
-        talk.tell(Noted(f"there is no preference {each.name!r}; it has no effect", place))
+    for note in notes(effective.unknown):
+        talk.tell(note)
 
 
 def _warn(talk: Conversation, damage: HoldstillError) -> None:

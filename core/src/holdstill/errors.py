@@ -114,6 +114,12 @@ class VolumeUnusable(VolumeError):
     id = "volume.unusable"
 
 
+class VolumeExcluded(VolumeError):
+    """A rule of the options files says that no image is taken of it."""
+
+    id = "volume.excluded"
+
+
 class VolumeDenied(VolumeError, PermissionError):
     """The operating system does not let us; usually root is needed."""
 

@@ -3,7 +3,7 @@
 import attrs
 import pytest
 
-from holdstill.errors import NoProvider, OwnGround, VolumeBusy, VolumeUnusable
+from holdstill.errors import NoProvider, OwnGround, UsageError, VolumeBusy, VolumeUnusable
 from holdstill.held.state import StateFolder
 from holdstill.model.choices import OnNoSnapshot
 from holdstill.model.orders import BackupOrder
@@ -73,7 +73,7 @@ def volume(*, mounted=False, holders=(), carried=()):
 
 @pytest.fixture
 def hold(tmp_path):
-    def hold(made, mode, providers=None, on_no_snapshot=OnNoSnapshot.FAIL, look_only=False):
+    def hold(made, mode, providers=None, on_no_snapshot=OnNoSnapshot.FAIL, look_only=False, **more):
         order = BackupOrder(
             volume="/fake/volume",
             mode=mode,
@@ -81,10 +81,13 @@ def hold(tmp_path):
             on_read_error="fail",
             on_no_snapshot=on_no_snapshot,
             static_method="unmount",
+            cache_growth=True,
+            changed_blocks=False,
             freeze_limit=9.0,
             pre_command="",
             post_command="",
             command_limit=1.0,
+            **({"cache_size": ""} | more),
         )
         holder = Holder(
             providers or Providers(),
@@ -115,8 +118,35 @@ def test_auto_is_offline_for_what_nobody_uses(hold):
 def test_auto_fails_for_what_is_in_use_unless_somebody_chose(hold):
     with pytest.raises(VolumeBusy, match="in use: mounted on /mnt; nothing installed can make a snapshot of it"):
         hold(volume(mounted=True), Mode.AUTO)
+    with pytest.raises(VolumeBusy, match="nothing called lvm2 is installed that can make a snapshot of it"):
+        hold(volume(mounted=True), Mode.AUTO, snapshot_provider="lvm2")
     with pytest.raises(VolumeBusy, match="held by dm-0"):
         hold(volume(holders=("dm-0",)), Mode.AUTO)
+
+
+def test_without_a_provider_auto_means_static_and_snapshot_makes_no_sense(hold):
+    providers = Providers(Mode.SNAPSHOT, Mode.STATIC)
+
+    assert isinstance(hold(volume(), Mode.AUTO, providers, snapshot_provider="none"), OfflineStill)
+    hold(volume(mounted=True), Mode.AUTO, providers, snapshot_provider="none")
+    assert [request.mode for request in providers.asked] == [Mode.STATIC]
+    with pytest.raises(UsageError, match="no provider"):
+        hold(volume(mounted=True), Mode.SNAPSHOT, providers, snapshot_provider="none")
+
+
+def test_the_provider_that_was_named_and_the_space_are_asked_for(hold):
+    providers = Providers(Mode.SNAPSHOT)
+    for mode in (Mode.AUTO, Mode.SNAPSHOT):
+        hold(volume(mounted=True), mode, providers, snapshot_provider="lvm2", cache_size="40%")
+    assert {(request.provider, request.cache_size) for request in providers.asked} == {("lvm2", "40%")}
+
+
+@pytest.mark.parametrize("mode", [Mode.DYNAMIC, Mode.AUTO])
+def test_jfs2_is_never_imaged_while_it_changes(hold, mode):
+    made = volume()
+    made.facts = attrs.evolve(made.facts, mounts=(Mount("/mnt", "jfs2"),))
+    with pytest.raises(VolumeUnusable, match="jfs2 is never imaged while it changes"):
+        hold(made, mode, on_no_snapshot=OnNoSnapshot.DYNAMIC)
 
 
 def test_auto_does_what_was_chosen(hold):

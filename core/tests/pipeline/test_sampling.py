@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdstill.model.extents import Extents
-from holdstill.pipeline.dynamic import SAMPLES, _sample
+from holdstill.pipeline.sampling import SAMPLES, sample
 
 CHUNK, SIZE = 65536, 4 << 20
 
@@ -21,10 +21,6 @@ class Map:
 
     used: Extents
     cuts: list[int]
-
-    @property
-    def used_size(self) -> int:
-        return self.used.total
 
     def windows(self) -> Iterator[Extents]:
         borders = [0, *self.cuts, SIZE]
@@ -39,7 +35,7 @@ class Map:
 def test_each_sample_is_all_that_is_used_of_its_chunk(runs, cuts):
     used = Extents.of(*runs).clip(0, SIZE)
 
-    chosen = _sample(Map(used, cuts), CHUNK)
+    chosen = sample(Map(used, cuts).windows(), used.total, CHUNK)
 
     assert 1 <= len(chosen) <= SAMPLES
     assert chosen == [(index, used.clip(index * CHUNK, (index + 1) * CHUNK)) for index, _ in chosen]

@@ -9,6 +9,7 @@ import pytest
 from holdstill.errors import AmbiguousProvider, ReadFault, StructureFault
 from holdstill.model.blockmap import BlockMap, WholeVolume
 from holdstill.model.extents import Extents, union_of
+from holdstill.model.image import Audit
 from holdstill.model.volume import FilesystemFacts
 from holdstill.pipeline.survey import survey
 from holdstill.plugins.hookspecs import API, hookimpl
@@ -169,3 +170,43 @@ def test_an_interrupt_leaves_no_open_file(tmp_path, volume):
     with pytest.raises(KeyboardInterrupt):
         survey(Plugins.of(plugin), volume.open_reader(exclusive=False), volume.facts, None, tmp_path)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+class TestAudit:
+    """Somebody else than the reader of the map is asked about what the map leaves out."""
+
+    def look(self, tmp_path, volume, audit):
+        with survey(
+            Plugins.of(Toy()), volume.open_reader(exclusive=False), volume.facts, None, tmp_path, audit
+        ) as found:
+            return found, union_of(found.windows())
+
+    def test_the_evidence_is_kept(self, tmp_path, volume):
+        asked = []
+
+        def confirm(unused):
+            asked.append(unused)
+            return Audit("the toy", len(unused), unused.total)
+
+        found, used = self.look(tmp_path, volume, confirm)
+
+        assert found.whole_volume_because is None
+        assert found.audit == Audit("the toy", len(asked[0]), asked[0].total)
+        assert asked[0] == used.complement(volume.facts.size)
+
+    def test_a_map_that_is_contradicted_is_not_believed(self, tmp_path, volume):
+        def contradict(unused):
+            raise StructureFault("it calls a byte unused that is not")
+
+        found, used = self.look(tmp_path, volume, contradict)
+
+        assert "is not believed" in found.whole_volume_because
+        assert "a byte unused that is not" in found.whole_volume_because
+        assert found.audit is None
+        assert used == Extents.whole(volume.facts.size)
+
+    def test_nobody_to_ask(self, tmp_path, volume):
+        found, _ = self.look(tmp_path, volume, lambda _: None)
+
+        assert found.whole_volume_because is None
+        assert found.audit is None

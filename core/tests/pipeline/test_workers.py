@@ -20,7 +20,7 @@ def test_results_come_in_the_order_of_the_items():
     assert list(in_order(work, range(50), Conversation(), workers=4, item_size=1)) == [n * n for n in range(50)]
 
 
-@pytest.mark.parametrize(("workers", "item_size", "most"), [(2, 1 << 20, 6), (64, 2 << 20, 64), (3, 1 << 30, 3)])
+@pytest.mark.parametrize(("workers", "item_size", "most"), [(2, 1 << 20, 8), (64, 2 << 20, 64), (3, 1 << 30, 3)])
 def test_no_more_items_are_taken_than_may_be_under_way(workers, item_size, most):
     taken = 0
 

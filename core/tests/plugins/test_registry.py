@@ -5,14 +5,20 @@ import pytest
 
 from holdstill.errors import AmbiguousProvider, NoProvider, PluginError, StructureFault, VolumeDenied
 from holdstill.model.blockmap import BlockMap, WholeVolume
+from holdstill.model.compatibility import CompatTable, Verdict
 from holdstill.model.extents import Extents
+from holdstill.model.managed import Managed
 from holdstill.model.volume import FilesystemFacts, Mode
 from holdstill.pipeline.stills import DynamicStill
 from holdstill.plugins.hookspecs import API, hookimpl
 from holdstill.plugins.registry import Plugins
+from holdstill.spi.compatibility import Compatibility
 from holdstill.spi.holds import Undone, UndoState
+from holdstill.spi.manager import Manager
+from holdstill.spi.newvolume import NewVolume
 from holdstill.spi.provider import ProviderInfo
 from holdstill.spi.restore import RestoreTarget
+from holdstill.spi.runner import NoRunner
 from holdstill.spi.still import HoldRequest
 from holdstill.spi.volume import Volume
 from holdstill_testing.fakes.memory_target import MemoryTarget
@@ -75,6 +81,18 @@ class Plugin:
     @hookimpl
     def restore(self, image, target):
         return self.answer("restore", image, target)
+
+    @hookimpl
+    def manage(self, volume, runner):
+        return self.answer("manage", volume)
+
+    @hookimpl
+    def create_volume(self, name, size, request):
+        return self.answer("create_volume", name, size)
+
+    @hookimpl
+    def compatibility(self):
+        return self.answer("compatibility")
 
     @hookimpl
     def undo(self, kind, version, data):
@@ -174,6 +192,13 @@ def test_recognise_believes_one_or_several_that_agree():
     assert Plugins.of(Plugin("a")).recognise(READER) is None
     assert Plugins.of(Plugin("a"), Plugin("b", recognise=TOY)).recognise(READER) == TOY
     assert Plugins.of(Plugin("a", recognise=TOY), Plugin("b", recognise=attrs.evolve(TOY))).recognise(READER) == TOY
+
+
+def test_recognise_puts_together_what_several_know():
+    one = FilesystemFacts("toyfs", block_size=4096, detail="old")
+    other = FilesystemFacts("toyfs", uuid="1-2", detail="of a pool")
+    plugins = Plugins.of(Plugin("a", recognise=one), Plugin("b", recognise=other))
+    assert plugins.recognise(READER) == FilesystemFacts("toyfs", "", "1-2", 4096, "old; of a pool")
 
 
 def test_recognise_does_not_choose_between_two_answers():
@@ -296,6 +321,66 @@ def test_everybody_who_has_a_say_in_a_restore():
         Plugins.of(Plugin("odd", restore=True)).restore(image, volume)
 
 
+class Speaker(Manager):
+    def objections(self, mode, *, as_raw):
+        return ()
+
+    def kept(self):
+        return Managed("toy", "1")
+
+
+class Made(NewVolume):
+    path = "/dev/toy"
+
+    def keep(self):
+        pass
+
+    def remove(self):
+        pass
+
+
+def test_one_speaks_for_the_volume_manager():
+    volume, speaker = MemoryVolume(b""), Speaker()
+    assert Plugins.of(Plugin("silent")).manage(volume, NoRunner()) is None
+    assert Plugins.of(Plugin("silent"), Plugin("toy", manage=speaker)).manage(volume, NoRunner()) is speaker
+    with pytest.raises(AmbiguousProvider, match="both claim to manage"):
+        Plugins.of(Plugin("a", manage=speaker), Plugin("b", manage=Speaker())).manage(volume, NoRunner())
+
+
+def test_a_volume_is_made_by_who_knows_the_name():
+    made, request = Made(), HoldRequest(run="r", holds=RecordedHolds())
+    toy = Plugin("toy", create_volume=lambda name, size: made if name.startswith("toy/") else None)
+    plugins = Plugins.of(Plugin("silent"), toy)
+    assert plugins.create_volume("toy/x", 5, request) is made
+    with pytest.raises(NoProvider, match="vg/x: no installed plugin makes volumes of this name"):
+        plugins.create_volume("vg/x", 5, request)
+
+
+class Rules(Compatibility):
+    def answer(self, question):
+        return Verdict(True, "")
+
+    def table(self):
+        return CompatTable((), ())
+
+
+class NoRules:
+    API = API
+
+    @hookimpl
+    def provider_info(self):
+        return ProviderInfo("lawless", "")
+
+
+def test_the_rules_are_one_plugins():
+    rules = Rules()
+    assert Plugins.of(Plugin("a", compatibility=rules), NoRules()).compatibility() is rules
+    with pytest.raises(NoProvider, match="knows which client may image what"):
+        Plugins.of(NoRules()).compatibility()
+    with pytest.raises(AmbiguousProvider, match="both claim to know the rules"):
+        Plugins.of(Plugin("a", compatibility=rules), Plugin("b", compatibility=rules)).compatibility()
+
+
 def test_what_was_held_is_undone_by_who_knows_the_kind():
     gone = Undone(UndoState.REMOVED, "the snapshot is gone")
     knows = Plugin("lvm2", undo=lambda kind, version, data: gone if kind == "lvm2.snapshot" else None)
@@ -345,6 +430,28 @@ def test_snapshot_asks_those_that_offer_the_mode_until_one_can():
     assert Plugins.of(second, first, other, away).snapshot(VOLUME, request) is still
     assert first.asked == second.asked == [("snapshot", VOLUME, request)]
     assert other.asked == away.asked == []
+
+
+def test_snapshot_asks_nobody_but_the_one_that_is_named():
+    still = DynamicStill(VOLUME)
+    first = Plugin("first", modes=("snapshot",), snapshot=lambda *_: still)
+    second = Plugin("second", modes=("snapshot",), snapshot=lambda *_: still)
+    request = attrs.evolve(asked_for(Mode.SNAPSHOT), provider="second")
+
+    assert Plugins.of(first, second).snapshot(VOLUME, request) is still
+    assert (first.asked, second.asked) == ([], [("snapshot", VOLUME, request)])
+    with pytest.raises(NoProvider, match="no installed provider called second holds"):
+        Plugins.of(first).snapshot(VOLUME, request)
+
+
+def test_whether_anybody_holds_volumes_like_this():
+    plugins = Plugins.of(
+        Plugin("static", modes=("static",), snapshot=refuse),
+        Plugin("away", modes=("freeze",), applies_here=False, snapshot=refuse),
+    )
+    assert [mode for mode in Mode if plugins.offers(mode)] == [Mode.STATIC]
+    assert plugins.offers(Mode.STATIC, "static")
+    assert not plugins.offers(Mode.STATIC, "away")
 
 
 def test_snapshot_says_why_nobody_can():

@@ -8,7 +8,9 @@ import threading
 import pytest
 
 from holdstill.errors import PreferencesRefused, UsageError
-from holdstill.preferences.files import NAMED, Places, Unknown, change, read
+from holdstill.preferences.disk import NAMED, change
+from holdstill.preferences.files import Places, read
+from holdstill.preferences.said import Member, Rule, Unknown
 from holdstill.preferences.setting import put
 from holdstill.preferences.sources import Names
 
@@ -21,6 +23,22 @@ def test_what_a_file_says(says):
     assert file.general == {"mode": "static", "gap-size": 1 << 20, "proof": False}
     assert file.volumes == {"/dev/vg0/home": {"freeze-limit": 0.5}, "b": {}}
     assert file.unknown == ()
+
+
+def test_rules_and_a_domain(says):
+    file = says(
+        'domain = ["/home", "-/tmp"]\n\n[[rule]]\nmatch = "/dev/*"\nexclude = true\n\n'
+        '[[rule]]\nmatch = "/dev/vg0/*"\nmode = "static"\ncolour = 1\n'
+    )
+
+    place = str(file.path)
+    assert file.domain == (Member("/home", place, 1), Member("-/tmp", place, 1))
+    assert file.rules == (
+        Rule("/dev/*", exclude=True, file=place, line=3),
+        Rule("/dev/vg0/*", {"mode": "static"}, file=place, line=7),
+    )
+    assert file.unknown == (Unknown("colour", place, 7),)
+    assert says('rule = [{match = "/a"}, {match = "/b"}]').rules[1].line == 1
 
 
 def test_what_nobody_knows_is_kept_and_told(says):
@@ -53,6 +71,14 @@ def test_what_nobody_knows_is_kept_and_told(says):
         ("\nvolume = 3", 2, ["volume"]),
         ("\n[volume]\n\nmode = 'static'", 4, ["mode", "table"]),
         ("[[volume]]\n", 1, ["volume"]),
+        ("\n[rule]\nmatch = '/x'", 2, ["rule", "[[rule]]"]),
+        ("[[rule]]\nmatch = '/x'\n[[rule]]\nmode = 'static'", 3, ["match"]),
+        ("[[rule]]\nmatch = ''", 1, ["match"]),
+        ("[[rule]]\nmatch = '/x'\n\n[[rule]]\nmatch = '/y'\nmode = 'hot'", 4, ["mode", "'hot'"]),
+        ("[[rule]]\nmatch = '/x'\nexclude = 1", 1, ["exclude"]),
+        ("[[rule]]\nmatch = '/x'\nexclude = true\nmode = 'static'", 1, ["mode"]),
+        ("\ndomain = '/home'", 2, ["domain", '["/home"']),
+        ("domain = ['-']", 1, ["domain"]),
     ],
 )
 def test_a_wrong_value_is_told_with_file_line_name_and_what_is_allowed(options, text, line, words):
@@ -113,8 +139,12 @@ def test_the_default_places(monkeypatch, tmp_path):
     places = Places.default()
 
     own = tmp_path / ".config/holdstill/holdstill.toml"
-    assert [str(place) for place in places.read] == ["/etc/holdstill/holdstill.toml", str(own)]
-    assert places.written == places.read[0 if os.geteuid() == 0 else 1]
+    assert [str(place) for place in places.read] == [
+        "/etc/holdstill/dsm.opt",
+        "/etc/holdstill/holdstill.toml",
+        str(own),
+    ]
+    assert places.written == places.read[1 if os.geteuid() == 0 else 2]
 
 
 def test_a_change_keeps_mode_and_owner_and_follows_a_link(options, tmp_path):

@@ -28,6 +28,10 @@ def values(preference: Preference) -> st.SearchStrategy:
             return st.sampled_from(preference.choices)
         case Type.SIZE:
             return st.one_of(st.integers(0, 1 << 62), st.sampled_from(["0", "64K", "2GiB"]))
+        case Type.SPACE:
+            return st.one_of(st.integers(1, 1 << 62), st.sampled_from(["", "1%", "100%", "512M"]))
+        case Type.NAME:
+            return st.sampled_from(["", "any", "lvm2", "GOLD_2-x"])
         case Type.SECONDS:
             return st.one_of(st.integers(1, preference.most), st.floats(0.001, preference.most))
         case Type.BOOLEAN:
@@ -56,7 +60,7 @@ def test_no_two_drive_the_same():
 def test_a_default_is_one_of_its_values(platform):
     for each in schema(platform):
         assert each.value(each.default) == each.default
-        assert type(each.default) is not str or each.type in (Type.CHOICE, Type.COMMAND)
+        assert type(each.default) is not str or each.type in (Type.CHOICE, Type.COMMAND, Type.SPACE, Type.NAME)
         assert bool(each.choices) == (each.type is Type.CHOICE)
         assert bool(each.most) == (each.type is Type.SECONDS)
 
@@ -107,6 +111,11 @@ def test_anything_is_a_value_or_refused(preference, given):
         ("freeze-limit", 60.0, 60),
         ("freeze-limit", 3600, 3600),
         ("mode", "freeze", "freeze"),
+        ("snapshot-cache-size", "20%", "20%"),
+        ("snapshot-cache-size", "512M", "512M"),
+        ("snapshot-cache-size", 4096, "4096"),
+        ("snapshot-provider", "lvm2", "lvm2"),
+        ("retention-class", "GOLD", "GOLD"),
         ("postsnapshotcmd", "sh -c 'a b'", "sh -c 'a b'"),
     ],
 )

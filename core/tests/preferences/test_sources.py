@@ -1,5 +1,9 @@
 """The layers: the command above the volume, the volume above the file, the file above the default."""
 
+import shutil
+import tempfile
+from pathlib import Path
+
 import attrs
 import pytest
 from hypothesis import given
@@ -7,7 +11,8 @@ from hypothesis import strategies as st
 
 from holdstill.errors import UsageError
 from holdstill.model.volume import Mount, VolumeFacts, VolumeKind
-from holdstill.preferences.files import OptionsFile, understood
+from holdstill.preferences.reading import understood
+from holdstill.preferences.said import Member, OptionsFile
 from holdstill.preferences.schema import schema
 from holdstill.preferences.sources import Layer, Names, Sources
 
@@ -70,6 +75,61 @@ def test_the_later_of_two_sections_wins(says):
     file = says('[volume."dm:LVM-1"]\nmode = "static"\n[volume."/home"]\nmode = "offline"\n')
 
     assert Sources((file,)).effective(HOME)["mode"] == "offline"
+
+
+def test_of_all_rules_the_last_that_matches_holds_and_alone(says):
+    lower = says(
+        'mode = "offline"\n[[rule]]\nmatch = "/dev/vg0/*"\nproof = false\ngap-size = 0\n'
+        '[[rule]]\nmatch = "/dev/vg0/h*"\ngap-size = 4096\n[[rule]]\nmatch = "/dev/vg1/*"\ngap-size = 1\n'
+    )
+    upper = says('[[rule]]\nmatch = "/elsewhere"\nexclude = true\n[volume."/home"]\nmode = "static"\n', "2.toml")
+
+    effective = Sources((lower, upper)).effective(HOME, {"freeze-limit": 5})
+
+    layers = {name: (setting.value, setting.layer) for name, setting in effective.settings.items()}
+    assert layers["gap-size"] == (4096, Layer.RULE)
+    assert layers["proof"] == (True, Layer.DEFAULT)
+    assert layers["mode"] == ("static", Layer.VOLUME)
+    assert layers["freeze-limit"] == (5, Layer.COMMAND)
+    assert effective.settings["gap-size"].origin == f"{lower.path}:6 (/dev/vg0/h*)"
+    assert effective.excluded is None
+    assert Sources((lower, upper)).effective(Names("/elsewhere")).excluded == upper.rules[0]
+    assert Sources((lower, upper)).effective(None)["gap-size"] == 65536
+
+
+def test_a_rule_may_name_a_link_that_leads_to_the_volume(tmp_path):
+    (tmp_path / "dm-3").touch()
+    (tmp_path / "home").symlink_to("dm-3")
+    names = Names("/mnt", "", frozenset({str(tmp_path / "dm-3")}), frozenset({"/dev/mapper/vg0-home"}))
+
+    assert names.fit(str(tmp_path / "home"))
+    assert names.fit("/dev/mapper/vg0-*")
+    assert not names.fit("/dev/mapper/vg1-*")
+    assert not names.fit(str(tmp_path / "other"))
+
+
+@pytest.mark.root
+def test_a_pattern_may_fit_a_link_below_dev(tmp_path):
+    """As it is with logical volumes: ``/dev/vg0/home`` is a link to ``/dev/dm-3``."""
+    (tmp_path / "dm-3").touch()
+    names = Names("/mnt", "", frozenset({str(tmp_path / "dm-3")}))
+    group = Path(tempfile.mkdtemp(prefix="holdstill-", dir="/dev"))
+    try:
+        (group / "home").symlink_to(tmp_path / "dm-3")
+        assert names.fit(f"{group}/*")
+        assert names.fit("/dev/.../home")
+        assert not names.fit(f"{group}/x*")
+    finally:
+        shutil.rmtree(group)
+
+
+@given(st.lists(st.sampled_from(["/a", "/b", "/c", "-/a", "-/b"]), max_size=6), st.integers(0, 6))
+def test_a_domain_is_what_all_files_name_without_what_any_takes_out(names, cut):
+    files = [OptionsFile("/f", "", domain=tuple(Member(name) for name in part)) for part in (names[:cut], names[cut:])]
+
+    domain = [member.name for member in Sources(tuple(files)).domain()]
+
+    assert domain == [name for name in dict.fromkeys(names) if name[0] == "/" and f"-{name}" not in names]
 
 
 @pytest.mark.parametrize(("option", "word"), [("mod", "did you mean mode"), ("xyz", "on-no-snapshot"), ("", "mode")])

@@ -34,9 +34,9 @@ class Keeper:
         for at in range(0, len(data), CHUNK):
             chunk = data[at : at + CHUNK]
             chunk_id = repository.ids.chunk(chunk)
-            if not session.known(BlobKind.CHUNK, chunk_id):
-                session.add(session.encode(BlobKind.CHUNK, chunk_id, chunk))
-            needed += session.need(BlobKind.CHUNK, chunk_id)
+            if not all(session.known(BlobKind.CHUNK, [chunk_id])):
+                session.add(BlobKind.CHUNK, [session.encode(BlobKind.CHUNK, chunk_id, chunk)])
+            needed += session.need(BlobKind.CHUNK, [chunk_id])
             tree.append(chunk_id)
         writer = session.map_writer()
         writer.add(used)

@@ -8,6 +8,7 @@ from pathlib import Path
 import attrs
 
 from holdstill.model.image import Image, Sizes
+from holdstill.model.managed import Managed
 from holdstill.model.volume import FilesystemFacts, Layer, Mount, VolumeFacts
 from holdstill.repository import envelope
 from holdstill.repository.checks import Check
@@ -24,7 +25,8 @@ PAGE = (Path(__file__).parents[3] / "docs/reference/repository-format.md").read_
 
 def test_every_field_of_every_stored_value_is_told():
     said = set(re.findall(r"[`\"](\w+)[`\"]", PAGE))
-    for kind in (Config, Image, Sizes, VolumeFacts, FilesystemFacts, Mount, Layer, Void, Begin, Condemn, Upkeep, Check):
+    kinds = (Config, Image, Managed, Sizes, VolumeFacts, FilesystemFacts, Mount, Layer)
+    for kind in (*kinds, Void, Begin, Condemn, Upkeep, Check):
         assert {field.name for field in attrs.fields(kind)} - {"seconds"} <= said, kind
     assert "milliseconds" in said
     assert {mark.value for mark in Mark} <= said

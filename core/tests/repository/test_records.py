@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdstill.errors import Damaged
-from holdstill.model.image import Image, Sizes, Tree, Unread
+from holdstill.model.image import Audit, Image, Sizes, Tree, Unread
+from holdstill.model.managed import Managed
 from holdstill.model.volume import Consistency, FilesystemFacts, Layer, Mode, Mount, VolumeFacts, VolumeKind
 from holdstill.repository import canonical, envelope, records
 from holdstill.repository.digests import Digests
@@ -22,6 +23,8 @@ texts = st.text(max_size=20)
 numbers = st.integers(0, 1 << 60)
 mounts = st.builds(Mount, texts, texts, texts, st.booleans(), texts, texts)
 sizes = st.integers(0, 1 << 50)
+layouts = texts | st.integers(65530, 200_000).map("x".__mul__)
+managed = st.builds(Managed, texts, texts, st.dictionaries(texts, texts, max_size=2), layouts)
 
 
 @st.composite
@@ -63,12 +66,22 @@ def images(draw):
         preferences=draw(st.dictionaries(texts, texts, max_size=2)),
         segments=(segment_key(7, "cd" * 16),) * draw(st.integers(0, 2)),
         made_by=draw(texts),
+        audit=draw(st.none() | st.builds(Audit, texts, numbers, numbers)),
+        managed=draw(st.none() | managed),
     )
 
 
 @given(images())
 def test_image_records_come_back(image):
     assert records.unseal(DIGESTS, KEY, b"".join(records.seal(DIGESTS, KEY, image))) == image
+
+
+@given(images())
+def test_the_record_of_an_image_that_was_not_audited_is_as_it_always_was(image):
+    unaudited = attrs.evolve(image, audit=None)
+
+    assert "audit" not in records._image_json(unaudited)
+    assert records.unseal(DIGESTS, KEY, b"".join(records.seal(DIGESTS, KEY, unaudited))) == unaudited
 
 
 def paths(value, at=()):

@@ -78,8 +78,8 @@ def test_zero_chunks_are_known_and_never_stored(repository, target, keeper):
     assert image.sizes.stored_size == 0
     assert not any(key.startswith("packs/") for key in target.objects)
     with repository.begin("host") as session:
-        assert session.known(BlobKind.CHUNK, ZERO_ID)
-        assert session.need(BlobKind.CHUNK, ZERO_ID) == 0
+        assert session.known(BlobKind.CHUNK, [ZERO_ID]) == [True]
+        assert session.need(BlobKind.CHUNK, [ZERO_ID]) == 0
 
 
 def test_plan_reads_each_pack_in_few_pieces(repository, target, keeper):

@@ -118,6 +118,12 @@ def test_show_has_all_six_sizes(hold, repo, volume, image):
         assert re.search(rf"^{name} +{sizes[field]}\b", shown.out, re.MULTILINE), name
 
 
+def test_show_says_that_nobody_was_asked_about_the_map(hold, repo, image):
+    """An unmounted volume: there is no kernel to ask."""
+    assert re.search(r"^map +not audited$", hold("show", image, repo=repo).out, re.MULTILINE)
+    assert hold("show", "--json", image, repo=repo).result["audit"] is None
+
+
 def test_an_image_is_named_by_its_beginning(hold, repo, image):
     assert hold("show", "--json", image[:8], repo=repo).result["image"] == image
 
@@ -326,7 +332,7 @@ def test_completion_names_every_command_and_option(hold, shell):
         (["holdstill", "ba"], {"backup"}),
         (["holdstill", "target", ""], {"check"}),
         (["holdstill", "backup", "--mode", "s"], {"snapshot", "static"}),
-        (["holdstill", "restore", "--to"], {"--to", "--to-file"}),
+        (["holdstill", "restore", "--to"], {"--to", "--to-file", "--to-new-lv"}),
         (["holdstill", "map", "/et"], {"/etc"}),
     ],
 )

@@ -38,7 +38,7 @@ def test_the_object_is_exactly_what_was_promised(shown, options, volume):
 
     general, own = shown(), shown(volume)
 
-    assert list(general) == ["volume", "preferences", "unknown"]
+    assert list(general) == ["volume", "preferences", "excluded", "domain", "unknown", "without_effect"]
     assert list(general["preferences"]) == [each.name for each in schema()]
     assert (general["volume"], own["volume"]) == (None, str(volume))
     assert general["unknown"] == own["unknown"] == ["colour"]
@@ -101,6 +101,8 @@ def test_a_setting_that_something_above_overrules_is_a_warning(hold, environment
     ("words", "said"),
     [
         (["set"], "NAME=VALUE"),
+        (["convert"], "convert FILE"),
+        (["convert", "/a", "/b"], "convert FILE"),
         (["set", "mode"], "NAME=VALUE"),
         (["set", "mode=auto", "/a", "/b"], "NAME=VALUE"),
         (["/a", "/b"], "one volume"),
@@ -153,7 +155,12 @@ def test_every_option_of_the_command_line_is_above_the_file(hold, options, repo,
         "gap-size": "4096",
         "on-read-error": "zero",
         "on-no-snapshot": "dynamic",
+        "snapshot-provider": "lvm2",
+        "snapshot-cache-size": "40%",
+        "retention-class": "GOLD",
         "static-method": "unmount",
+        "snapshot-cache-growth": "false",
+        "changed-blocks": "true",
         "freeze-limit": "2.5",
         "presnapshotcmd": "true 'a b'",
         "postsnapshotcmd": "true",
@@ -162,7 +169,9 @@ def test_every_option_of_the_command_line_is_above_the_file(hold, options, repo,
     assert set(given) == {each.name for each in schema() if each.drives.startswith("BackupRequest.")}
     options.write_text("presnapshotcmd = 'false'\nfreeze-limit = 7\ncommand-timeout = 9\n")
 
-    words = [word for name, value in given.items() for word in (f"--{name}", value)]
+    switches = {"snapshot-cache-growth": "--no-snapshot-cache-growth", "changed-blocks": "--changed-blocks"}
+    words = list(switches.values())
+    words += [word for name, value in given.items() if name not in switches for word in (f"--{name}", value)]
     image = hold("backup", volume, *words, "--json", repo=repo).result["image"]
 
     assert hold("show", image, "--json", repo=repo).result["preferences"] == given | {"proof": "true"}

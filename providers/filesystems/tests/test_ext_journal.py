@@ -14,7 +14,7 @@ from holdstill.errors import StructureFault
 from holdstill.model.blockmap import BlockMap, WholeVolume
 from holdstill.model.extents import union_of
 from holdstill_filesystems import plugin
-from holdstill_filesystems.ext.blocks import Blocks
+from holdstill_filesystems.blocks import Blocks
 from holdstill_filesystems.ext.journal import Journal
 from holdstill_filesystems.ext.replay import Replay
 from holdstill_filesystems.ext.superblock import Superblock

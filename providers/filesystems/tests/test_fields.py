@@ -50,3 +50,9 @@ def test_columns_leave_out_what_a_short_structure_has_not():
     assert rows.view(layout.columns(4))["low"].tolist() == [0x0100, 0x0504]
     assert layout.columns(4).names == ("low",)
     assert rows.view(layout.columns(8))["high"].tolist() == [0x0504]
+
+
+def test_columns_of_bytes_compare_with_bytes():
+    rows = np.frombuffer(b"\0" * 8 + b"ab\0\0" + b"\0" * 8 + b"abc\0", dtype=np.uint8)
+
+    assert (rows.view(LAYOUT.columns(12))["three"] == b"ab\0\0").tolist() == [True, False]

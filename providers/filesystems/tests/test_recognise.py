@@ -71,9 +71,20 @@ def test_others_are_named_as_libblkid_names_them(tmp_path, program, options, siz
     facts = recognised(path)
 
     assert (facts.name, facts.label, facts.uuid) == (told["TYPE"], told.get("LABEL", ""), told["UUID"])
+
+
+@pytest.mark.parametrize("name", ["LVM2_member", "crypto_LUKS", "linux_raid_member", "swsuspend", "f2fs", "ReFS"])
+def test_what_is_known_by_name_only_is_taken_whole(tmp_path, name):
+    path = sparse(tmp_path / "own.img", MIB)
+    signature = next(row for row in SIGNATURES if row.name == name and row.at >= 0)
+    with path.open("r+b") as file:
+        file.seek(signature.at)
+        file.write(signature.magic)
     with FileReader(path) as reader:
-        answer = plugin.enumerate_used_blocks(reader, facts)
-    assert answer == WholeVolume(f"{facts.name}: its used blocks cannot be read yet")
+        answer = plugin.enumerate_used_blocks(reader, plugin.recognise(reader))
+
+    assert isinstance(answer, WholeVolume)
+    assert answer.reason.startswith(f"{name}: ")
 
 
 @pytest.mark.root

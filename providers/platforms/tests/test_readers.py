@@ -13,6 +13,8 @@ import pytest
 
 from holdstill.errors import ReadFault, VolumeBusy, VolumeChanged, VolumeUnusable
 from holdstill.model.extents import Extents
+from holdstill_platforms.linux import libc
+from holdstill_platforms.linux.channel import Channel
 from holdstill_platforms.linux.identify import identify
 from holdstill_testing.suites.reader import ReaderSuite
 from holdstill_testing.torture import dice
@@ -29,6 +31,25 @@ def changer(path: str):
             os.fsync(file.fileno())
 
     return change
+
+
+def forget(path) -> None:
+    """Have the file or device written out and dropped from the page cache."""
+    fd = os.open(path, os.O_RDONLY)
+    os.fsync(fd)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(fd)
+
+
+def tells_what_is_cached() -> bool:
+    """Does this kernel have cachestat(2)?"""
+    fd = os.open(__file__, os.O_RDONLY)
+    try:
+        return libc.cached_pages(fd, 0, 1) >= 0
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
 
 
 @pytest.fixture
@@ -152,6 +173,7 @@ class TestDeviceOfLargeSectors(TestDevice):
 def test_aligned_reads_go_straight_into_the_callers_memory(noisy, monkeypatch) -> None:
     image = noisy(MIB)
     room = mmap.mmap(-1, 8192)
+    forget(image)
     with identify(str(image)).open_reader(exclusive=False) as reader:
         monkeypatch.setattr("holdstill_platforms.linux.channel._bounce", None)
         reader.readinto(4096, memoryview(room))
@@ -189,14 +211,49 @@ def write_through(path: Path, data: bytes) -> None:
     os.sync()
 
 
+def test_what_is_cached_is_not_read_from_the_disk(noisy, monkeypatch, resident) -> None:
+    image = noisy(2 * MIB)
+    data = image.read_bytes()
+    forget(image)
+    with open(image, "rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+        assert os.pread(file.fileno(), MIB, 0) == data[:MIB]
+    asked, real = [], Channel.readinto
+
+    def readinto(self, offset, room):
+        asked.append((offset, len(room)))
+        real(self, offset, room)
+
+    monkeypatch.setattr(Channel, "readinto", readinto)
+    before = resident(str(image), 2 * MIB)
+    with identify(str(image)).open_reader(exclusive=False) as reader:
+        for offset, length in ((0, MIB), (5, 70_000), (MIB, MIB), (MIB - 4096, 8192)):
+            assert reader.read(offset, length) == data[offset : offset + length]
+    uncached = [(MIB, MIB), (MIB - 4096, 8192)]
+    assert asked == (uncached if tells_what_is_cached() else [(0, MIB), (5, 70_000), *uncached])
+    assert resident(str(image), 2 * MIB) <= before
+
+
+def test_a_proof_reads_what_is_stored(noisy, monkeypatch) -> None:
+    image, asked, real = noisy(MIB), [], Channel.readinto
+
+    def readinto(self, offset, room):
+        asked.append((offset, len(room)))
+        real(self, offset, room)
+
+    with identify(str(image)).open_writer() as writer, writer.reader() as reader:
+        monkeypatch.setattr(Channel, "readinto", readinto)
+        reader.read(0, MIB)
+    assert asked == [(0, MIB)]
+
+
 @pytest.mark.root
 def test_the_hosts_page_cache_stays_as_it_was(noisy, attach, resident) -> None:
     image = noisy(8 * MIB)
     device = attach(image, "--direct-io=on")
     for path in (device, str(image)):
         fd = os.open(path, os.O_RDONLY)
-        os.fsync(fd)
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        forget(path)
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
         os.pread(fd, MIB, 0)
         before = resident(path, 8 * MIB)
@@ -205,7 +262,7 @@ def test_the_hosts_page_cache_stays_as_it_was(noisy, attach, resident) -> None:
         with identify(path).open_reader(exclusive=False) as reader:
             assert reader._channel.direct
             reader.read(0, 8 * MIB)
-            assert resident(path, 8 * MIB) == before
+            assert resident(path, 8 * MIB) <= before
 
             reader._channel._give_up_direct()
             reader.read(4 * MIB + 1, 2 * MIB)

@@ -14,6 +14,7 @@ import pytest
 
 from holdstill.errors import VolumeBusy, VolumeDenied, WriteFault
 from holdstill_platforms.linux import ioctls, libc
+from holdstill_platforms.linux.channel import Channel
 from holdstill_platforms.linux.identify import identify
 from holdstill_testing.suites.base import together
 from holdstill_testing.torture import dice, rounds
@@ -310,3 +311,43 @@ def test_a_file_that_a_process_writes_to(noisy, undo) -> None:
         with pytest.raises(VolumeBusy, match=rf"sleep \(process {holder.pid}, for writing\)"):
             identify(str(image)).open_writer()
         holder.kill()
+
+
+def test_large_pieces_of_a_file_go_past_the_cache(tmp_path, monkeypatch) -> None:
+    """And what a file system refuses to take so, the cache takes."""
+    image = tmp_path / "image"
+    image.write_bytes(bytes(4 << 20))
+    data, asked, real = dice("large").randbytes(1 << 20), [], Channel.write_direct
+    room = memoryview(mmap.mmap(-1, 1 << 20))
+    room[:] = data
+
+    def write_direct(self, offset, content):
+        asked.append((offset, len(content), real(self, offset, content)))
+        return asked[-1][2]
+
+    monkeypatch.setattr(Channel, "write_direct", write_direct)
+    with identify(str(image)).open_writer() as writer:
+        writer.write(1 << 20, room)
+        writer.write(5, room[: 300 << 10])
+        writer.write(3 << 20, room[:4096])
+        writer.flush()
+        stored = image.read_bytes()
+    assert stored[1 << 20 : 2 << 20] == data
+    assert stored[5 : 5 + (300 << 10)] == data[: 300 << 10]
+    assert stored[3 << 20 : (3 << 20) + 4096] == data[:4096]
+    assert [where[:2] for where in asked] == [(1 << 20, 1 << 20), (5, 300 << 10)]
+    assert not asked[1][2], "it is not aligned"
+
+
+def test_a_refused_direct_write_goes_through_the_cache(tmp_path, monkeypatch) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(bytes(1 << 20))
+
+    def refused(self, offset, content):
+        raise OSError(errno.EIO, "no")
+
+    monkeypatch.setattr(Channel, "write_direct", refused)
+    with identify(str(image)).open_writer() as writer:
+        writer.write(0, b"x" * (1 << 20))
+        writer.flush()
+    assert image.read_bytes() == b"x" * (1 << 20)

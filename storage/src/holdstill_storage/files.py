@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from holdstill.model.buffers import Buffer
+from holdstill_storage import direct
 
 #: how many buffers one writev(2) takes
 _PARTS: Final = min(os.sysconf("SC_IOV_MAX"), 1024)
@@ -45,6 +46,14 @@ def write_through(file: int, parts: Sequence[Buffer]) -> int:
     """Write the concatenation of ``parts`` and put it on stable storage. Returns its length in bytes."""
     waiting = [view for part in parts if (view := memoryview(part).cast("B")).nbytes]
     total = sum(view.nbytes for view in waiting)
+    if total < _BIG or not direct.write(file, waiting, total):
+        _write_cached(file, waiting)
+    os.fsync(file)
+    forget_pages(file, 0, total)
+    return total
+
+
+def _write_cached(file: int, waiting: list[memoryview]) -> None:
     first = 0
     while first < len(waiting):
         written = os.writev(file, waiting[first : first + _PARTS])
@@ -53,9 +62,6 @@ def write_through(file: int, parts: Sequence[Buffer]) -> int:
             first += 1
         if written:
             waiting[first] = waiting[first][written:]
-    os.fsync(file)
-    forget_pages(file, 0, total)
-    return total
 
 
 def read_exactly(file: int, offset: int, length: int) -> bytes:

@@ -247,11 +247,12 @@ def test_a_second_run_on_the_same_volume_is_refused(place):
 
 
 def test_the_next_backup_heals_what_a_killed_one_left(place):
-    after = noting(place, "after")
+    after, asleep = noting(place, "after"), place.folder / "asleep"
+    sleep = shlex.join(["sh", "-c", f"touch {shlex.quote(str(asleep))}; exec sleep 600"])
     killed = place.start(
-        "backup", place.point, "--mode", "freeze", "--presnapshotcmd", "sleep 600", "--postsnapshotcmd", after
+        "backup", place.point, "--mode", "freeze", "--presnapshotcmd", sleep, "--postsnapshotcmd", after
     )
-    while not any(b"command.post" in journal.read_bytes() for journal in place.journals()):
+    while not asleep.exists():
         time.sleep(0.01)
     killed.kill()
     killed.communicate()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from holdstill.model.events import Event, Question
+from holdstill.model.events import Event, Question, StageStarted
 from holdstill.spi.conversation import Conversation
 
 
@@ -41,3 +41,19 @@ class Interrupting(Agreeing):
     def cancelled(self) -> bool:
         """Since the event that was waited for."""
         return self.over
+
+
+class At(Agreeing):
+    """Does something once, when a stage begins."""
+
+    def __init__(self, stage: str, what: Callable[[], object]) -> None:
+        super().__init__()
+        self._stage = stage
+        self._what: Callable[[], object] | None = what
+
+    def tell(self, event: Event) -> None:
+        """Kept, and looked at."""
+        super().tell(event)
+        if self._what is not None and isinstance(event, StageStarted) and event.stage == self._stage:
+            what, self._what = self._what, None
+            what()

@@ -128,25 +128,26 @@ class _Counter:
 # --- jobs ---------------------------------------------------------------------------------------
 
 
-def back_up(repository: str, volume: str, state: str, mode: str = "auto") -> None:
-    """One backup."""
+def back_up(repository: str, volume: str, state: str, mode: str = "auto", workers: int | None = None) -> None:
+    """One backup, on every core unless told otherwise."""
     from holdstill.engine import Engine
     from holdstill.model.requests import BackupRequest
     from holdstill.model.volume import Mode
     from holdstill.spi.conversation import Conversation
 
-    Engine(state=state).backup(repository, BackupRequest(volume, mode=Mode(mode)), Conversation())
+    engine = Engine(state=state, workers=workers)
+    engine.backup(repository, BackupRequest(volume, mode=Mode(mode)), Conversation())
 
 
-def restore(repository: str, image: str, target: str, state: str) -> None:
-    """One restore, onto something that is there or into a new file."""
+def restore(repository: str, image: str, target: str, state: str, workers: int | None = None) -> None:
+    """One restore, onto something that is there or into a new file, on every core unless told otherwise."""
     from holdstill.engine import Engine
     from holdstill.model.requests import RestoreRequest
     from holdstill_testing.conversations import Agreeing
 
     there = Path(target).exists()
     request = RestoreRequest(image, to_volume=target if there else None, to_file=None if there else target)
-    Engine(state=state).restore(repository, request, Agreeing())
+    Engine(state=state, workers=workers).restore(repository, request, Agreeing())
 
 
 def verify(repository: str, state: str) -> None:
@@ -182,18 +183,18 @@ def survey(volume: str, state: str) -> None:
 _PEAK: Final = """
 import re, resource, sys
 from holdstill_testing import processes
-getattr(processes, sys.argv[1])(*sys.argv[2:])
+getattr(processes, sys.argv[1])(*(int(each) if each.isdigit() else each for each in sys.argv[2:]))
 own = int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1])
 print(own + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
 
 
-def peak_of(job: Callable[..., object], *arguments: str) -> int:
+def peak_of(job: Callable[..., object], *arguments: str | int) -> int:
     """The most memory, in bytes, that ``job`` (one of this module) takes in a fresh interpreter, which counts too.
 
     The largest process that it started and waited for is added; the engine starts one at a time.
     """
-    command = (sys.executable, "-W", "ignore::ResourceWarning", "-c", _PEAK, job.__name__, *arguments)
+    command = (sys.executable, "-W", "ignore::ResourceWarning", "-c", _PEAK, job.__name__, *map(str, arguments))
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return int(done.stdout) << 10

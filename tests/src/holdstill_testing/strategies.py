@@ -8,7 +8,8 @@ from typing import Final
 from hypothesis import strategies as st
 
 from holdstill.model.extents import LIMIT, Extents
-from holdstill.model.image import Image, Sizes, Tree, Unread
+from holdstill.model.image import Audit, Image, Sizes, Tree, Unread
+from holdstill.model.managed import Managed
 from holdstill.model.volume import (
     Consistency,
     FilesystemFacts,
@@ -113,4 +114,7 @@ images: Final = st.builds(
     preferences=st.dictionaries(words, words, max_size=3),
     segments=st.lists(keys, max_size=3).map(tuple),
     made_by=words,
+    audit=st.none() | st.builds(Audit, by=words, ranges=sizes, size=sizes),
+    managed=st.none()
+    | st.builds(Managed, manager=words, client=words, facts=st.dictionaries(words, words, max_size=3), layout=words),
 )

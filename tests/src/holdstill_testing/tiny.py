@@ -53,8 +53,8 @@ def store(repository: Repository, session: WriterSession, letters: str) -> Image
     for at in range(0, len(data), CHUNK):
         chunk = data[at : at + CHUNK]
         chunk_id = repository.ids.chunk(chunk)
-        if not session.known(BlobKind.CHUNK, chunk_id):
-            session.add(session.encode(BlobKind.CHUNK, chunk_id, chunk))
+        if not all(session.known(BlobKind.CHUNK, [chunk_id])):
+            session.add(BlobKind.CHUNK, [session.encode(BlobKind.CHUNK, chunk_id, chunk)])
         tree.append(chunk_id)
     writer = session.map_writer()
     writer.add(Extents.whole(len(data)))

@@ -39,6 +39,11 @@ class StateFolder:
         """Where nameless scratch files are put; made if it is not there."""
         return self._made("scratch")
 
+    @property
+    def marks(self) -> Path:
+        """Where is remembered what was kept of stills; made if it is not there."""
+        return self._made("marks")
+
     @contextmanager
     def reserved(self, identity: str, subject: str) -> Iterator[None]:
         """Inside, no other run of this host holds the same volume still. Raises ``VolumeBusy`` if one does."""

@@ -7,6 +7,13 @@ from typing import Final
 
 #: bytes; gaps up to this are read along: one long read costs less than two short ones
 READ_ALONG: Final = 64 << 10
+#: in place of the name of a snapshot provider: whichever can, and none at all
+ANY_PROVIDER: Final = "any"
+NO_PROVIDER: Final = "none"
+
+
+#: kinds of file systems that are not imaged while they change, as TSM has it ("Dynamicimage", Storage Protect)
+NEVER_DYNAMIC: Final = ("jfs2",)
 
 
 class OnNoSnapshot(enum.StrEnum):

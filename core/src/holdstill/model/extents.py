@@ -100,9 +100,9 @@ class Extents:
         keep = ends > starts
         if not keep.all():
             starts, ends = starts[keep], ends[keep]
-        if starts.size == 0:
-            return cls.none()
-        if starts.size > 1 and bool((starts[1:] < starts[:-1]).any()):
+        if starts.size <= 1:
+            return cls(starts.copy(), ends.copy())
+        if bool((starts[1:] < starts[:-1]).any()):
             order = np.argsort(starts, kind="stable")
             starts, ends = starts[order], ends[order]
         reach = np.maximum.accumulate(ends)
@@ -265,8 +265,8 @@ class Extents:
 def union_of(sets: Iterable[Extents]) -> Extents:
     """The bytes in any of the sets."""
     parts = list(sets)
-    if not parts:
-        return Extents.none()
+    if len(parts) <= 1:
+        return parts[0] if parts else Extents.none()
     starts = np.concatenate([part.starts for part in parts])
     ends = np.concatenate([part.ends for part in parts])
     return Extents.from_arrays(starts, ends - starts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 
+from holdstill.model.managed import Managed
 from holdstill.model.volume import Consistency, Mode, VolumeFacts
 
 
@@ -31,6 +32,20 @@ class Unread:
 
     offset: int
     length: int
+
+
+@attrs.frozen
+class Audit:
+    """What somebody else than the reader of the map said, at the same instant, of a sample of what it calls unused:
+    that it is unused.
+    """
+
+    by: str
+    """Who was asked, and what kept it to the same instant."""
+    ranges: int
+    """How many ranges were asked about."""
+    size: int
+    """How many bytes of them were confirmed."""
 
 
 @attrs.frozen
@@ -77,3 +92,7 @@ class Image:
     """Keys of the index segments that this backup wrote."""
     made_by: str = ""
     """The engine and its version."""
+    audit: Audit | None = None
+    """Evidence for the map; None: not audited."""
+    managed: Managed | None = None
+    """The volume manager that the volume was of; None if it had none, or none that a plugin knew."""

@@ -31,8 +31,18 @@ class BackupRequest:
     on_read_error: OnReadError | None = None
     on_no_snapshot: OnNoSnapshot | None = None
     """What ``auto`` means for a volume in use that nothing installed can make a snapshot of."""
+    snapshot_provider: str | None = None
+    """The name of the one plugin that may make the snapshot, ``any``, or ``none``: then ``auto`` means static."""
     static_method: StaticMethod | None = None
     """How a mounted volume is made static."""
+    snapshot_root: str | None = None
+    """The device of a snapshot of the volume that somebody else has made: that is read, and left as it is."""
+    cache_size: str | None = None
+    """The space in which a snapshot keeps old blocks: ``20%`` of the volume, or a size. Empty: the provider's rule."""
+    cache_growth: bool | None = None
+    """May that space be made larger when it is nearly full?"""
+    changed_blocks: bool | None = None
+    """Keep the snapshot, where it can tell the next one what changed, and read only what changed since the last?"""
     freeze_limit: float | None = None
     """Seconds that a freeze may last. What was not read by then is not imaged."""
     pre_command: str | None = None
@@ -40,13 +50,32 @@ class BackupRequest:
     post_command: str | None = None
     """Run as soon as the still stands, or, where the volume cannot be written to while it is held, as soon as it can
     again. Also if the command before failed. Its failure is a warning."""
+    retention_class: str | None = None
+    """The class by which the image is kept."""
     command_limit: float | None = None
     """Seconds that each of the two may take; then it is killed, which is a failure."""
+    as_raw: bool = False
+    """Every byte of the device as it is, whatever is on it and whoever's it is."""
+
+
+@attrs.frozen(kw_only=True)
+class ImportRequest:
+    """Bring a raw image file into the repository, as the image that another backup client once made of a volume."""
+
+    file: str
+    manager: str
+    """The volume manager of the volume that was imaged: ``lvm1``."""
+    client: str
+    """The level of the client that made it: ``5.3``."""
+    filesystem: str | None = None
+    """What is in it, where no installed plugin recognises that; ``raw``: no file system."""
+    mode: Mode | None = attrs.field(default=None, converter=attrs.converters.optional(Mode))
+    """How the client held the volume, if that is known: what it took dynamically is fuzzy."""
 
 
 @attrs.frozen
 class RestoreRequest:
-    """Put an image back. Exactly one of ``to_volume`` and ``to_file`` is given."""
+    """Put an image back. Exactly one of ``to_volume``, ``to_file`` and ``to_new_volume`` is given."""
 
     image: str
     """An id, a unique prefix of one, or ``latest``."""
@@ -57,6 +86,8 @@ class RestoreRequest:
     proof: bool | None = None
     """Read back and compare? None: what the preferences of the volume say that is written to."""
     unmount: bool = False
+    to_new_volume: str | None = None
+    """Make this volume first, large enough for the image; a provider knows the name (``vg/lv``)."""
 
 
 @attrs.frozen

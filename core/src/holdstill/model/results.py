@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from holdstill.model.image import Sizes, Unread
-from holdstill.model.retention import Verdict
+from holdstill.model.retention import Fate
 from holdstill.model.volume import Consistency, FilesystemFacts, Mode, VolumeFacts
 
 if TYPE_CHECKING:
@@ -145,6 +145,27 @@ class PruneResult:
     """Backups that have not ended: what they stored stays, and lists that are younger wait. Host and number of each."""
     dry_run: bool
     seconds: float
-    images: tuple[Verdict, ...] = ()
+    images: tuple[Fate, ...] = ()
     """With a policy: what becomes of each image."""
     warnings: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class RepositoryFacts:
+    """What ``init`` made."""
+
+    url: str
+    repository_id: str
+    chunk_size: int
+    digest: str
+    single_writer: bool
+    durability: str
+
+
+@attrs.frozen
+class Domain:
+    """What is imaged where no volume is named."""
+
+    volumes: tuple[str, ...]
+    excluded: dict[str, str]
+    """Members of which rules say that no image is taken: by name, the rule's place."""

@@ -45,7 +45,7 @@ class Retention:
 
 
 @attrs.frozen
-class Verdict:
+class Fate:
     """What becomes of one image, and why."""
 
     image: str

@@ -7,9 +7,22 @@ from typing import Final
 
 _UNITS: Final = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40, "P": 50}
 _SIZE: Final = re.compile(r"([0-9]+)(?:([KMGTP])(?:iB)?|B)?", re.ASCII | re.IGNORECASE)
+_SHARE: Final = re.compile(r"([0-9]{1,3})%", re.ASCII)
 _NAMES: Final = ("KiB", "MiB", "GiB", "TiB", "PiB")
 #: no offset of a volume lies beyond this
 LARGEST: Final = 1 << 62
+
+
+def space(text: str) -> str:
+    """``text``, if it is a share from ``1%`` to ``100%``, a size above zero, or empty. Raises ValueError with a
+    sentence.
+    """
+    share = _SHARE.fullmatch(text)
+    if share and not 1 <= int(share[1]) <= 100:
+        raise ValueError(f"{text!r} is not between 1% and 100%")
+    if text and not share and size(text) == 0:
+        raise ValueError("no snapshot lives in no space")
+    return text
 
 
 def size(text: str) -> int:

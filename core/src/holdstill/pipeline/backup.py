@@ -4,37 +4,43 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Final
 
 import attrs
 
-from holdstill.errors import Cancelled, Fenced, LeftHeld, VolumeChanged
+from holdstill.errors import Cancelled, Fenced, LeftHeld, VolumeChanged, VolumeUnusable
 from holdstill.held.journal import Journal
+from holdstill.held.marks import Marked, Marks
 from holdstill.held.runner import ProcessRunner
 from holdstill.held.state import StateFolder
 from holdstill.model.events import StageStarted, Warned
 from holdstill.model.image import Image, Sizes, Unread
+from holdstill.model.managed import Managed
 from holdstill.model.orders import BackupOrder
 from holdstill.model.results import BackupResult
 from holdstill.model.volume import Consistency, Mode, VolumeFacts
+from holdstill.pipeline.changes import Changes, copy_changes, since_last
 from holdstill.pipeline.commands import Commands
 from holdstill.pipeline.copying import Copier
 from holdstill.pipeline.deaf import Deaf
 from holdstill.pipeline.dynamic import Settled, settle
 from holdstill.pipeline.finding import find
 from holdstill.pipeline.hold import Holder
+from holdstill.pipeline.importing import Import
 from holdstill.pipeline.numbers import journalled, void_own_past
 from holdstill.pipeline.patience import patiently
 from holdstill.pipeline.sheet import Sheet
 from holdstill.pipeline.survey import Surveyed, survey
+from holdstill.pipeline.watching import WatchedStill
 from holdstill.plugins.registry import Plugins
-from holdstill.repository.layout import ID_SIZE, ZERO_ID, BlobKind
+from holdstill.repository.layout import ID_SIZE, BlobKind
 from holdstill.repository.pages import TreeBuilder
 from holdstill.repository.repository import Repository
 from holdstill.repository.session import WriterSession
+from holdstill.repository.trees import filled
 from holdstill.spi.conversation import Conversation
 from holdstill.spi.meter import Meter
 from holdstill.spi.reader import Reader
@@ -58,6 +64,9 @@ class Backup:
     talk: Conversation
     workers: int
     made_by: str
+    imported: Import | None = None
+    once_held: Callable[[Still], tuple[str, ...]] = attrs.field(default=lambda _: ())
+    """Called when it is held and before a byte is read; what it returns is told of the image."""
 
     def run(self) -> BackupResult:
         """Find, hold, survey, copy, commit, let go. Whatever it raises, nothing is held afterwards, unless it says
@@ -70,23 +79,42 @@ class Backup:
         image: Image | None = None
         try:
             with Journal.begin(self.state.journals) as journal, ExitStack() as held:
+                managed = self._managed(volume, journal)
                 still, volume = self._still(volume, journal, commands, held)
                 taken = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+                notes = self.once_held(still)
                 reader = held.enter_context(still.open_reader())
                 self._stage("survey", volume.facts.path)
-                surveyed = held.enter_context(self._survey(reader, volume.facts))
+                surveyed = held.enter_context(self._survey(still, reader, volume.facts))
                 facts = attrs.evolve(volume.facts, filesystem=surveyed.filesystem)
-                work = _Work(facts, still, reader, surveyed, taken, began, journal)
+                if self.imported is not None:
+                    facts = self.imported.admitted(facts)
+                work = _Work(facts, still, reader, surveyed, taken, began, journal, managed, notes)
                 if self.request.dry_run:
                     return work.planned(self.request.mode)
                 image = self._until_committed(work)
+                self._keep(work, image)
             return _result(image, work, commands.warnings)
         except LeftHeld as left:
             if image is None:
                 raise
             raise _committed_but(left, image) from left
 
-    def _still(self, volume: Volume, journal: Journal, commands: Commands, held: ExitStack) -> tuple[Still, Volume]:
+    def _managed(self, volume: Volume, journal: Journal) -> Managed | None:
+        """Who manages the volume, as the image keeps it. Raises ``VolumeUnusable`` if its manager objects."""
+        if self.imported is not None:
+            return self.imported.managed
+        runner = ProcessRunner(journal.run, self.state.scratch, self.talk)
+        manager = self.plugins.manage(volume, runner)
+        if manager is None:
+            return None
+        if objections := manager.objections(self.request.mode, as_raw=self.request.as_raw):
+            raise VolumeUnusable("; ".join(objections), subject=volume.facts.path, next_step="nothing was held or read")
+        return manager.kept()
+
+    def _still(
+        self, volume: Volume, journal: Journal, commands: Commands, held: ExitStack
+    ) -> tuple[WatchedStill, Volume]:
         """The still, with everything that gives it back on ``held``; and the volume as it was when it was held."""
         path = volume.facts.path
         self._stage("hold", path)
@@ -95,7 +123,7 @@ class Backup:
             self.plugins, self.repository, self.state, self.request, self.talk, journal.run, journal, runner
         )
         if self.request.dry_run:
-            still = holder.look_only(volume)
+            still = WatchedStill(holder.look_only(volume), self.talk, path, growth=False)
             held.callback(still.release)
             return still, volume
         if volume.facts.mounts and self.request.mode is not Mode.DYNAMIC:
@@ -106,7 +134,7 @@ class Backup:
         if commands.before:
             volume = find(self.plugins, self.request.volume)  # the command may have changed who uses it
         with patiently(self.talk, "holding it", path):
-            still = holder.hold(volume)
+            still = WatchedStill(holder.hold(volume), self.talk, path, growth=self.request.cache_growth)
         held.callback(self._release, still, path)
         if still.mode in _OTHERS_GO_ON:
             commands.run_after(steady, self.talk)
@@ -157,19 +185,49 @@ class Backup:
 
     def _copied(self, work: _Work, copier: Copier, maps: ExitStack) -> Settled:
         meter = Meter(self.talk.tell, "read", work.facts.path, work.surveyed.used_size)
-        copier.copy(work.surveyed.windows(), meter)
+        work.still.expected = work.surveyed.used_size
+        notes = self._copy(work, copier, meter)
         meter.tell(copier.session.stored_size)
         if work.still.mode is not Mode.DYNAMIC:
             work.still.all_was_read()
-            return Settled(work.surveyed)
+            return Settled(work.surveyed, notes)
         return settle(
             copier,
             work.surveyed,
-            lambda: self._survey(work.reader, work.facts),
+            lambda: self._survey(work.still, work.reader, work.facts),
             self.state.scratch,
             meter,
             maps,
         )
+
+    def _copy(self, work: _Work, copier: Copier, meter: Meter) -> tuple[str, ...]:
+        """All of it, or what changed; what was not asked for is not told of."""
+        if not self.request.changed_blocks or not work.still.mark():
+            copier.copy(work.surveyed.windows(), meter)
+            return ()
+        marks = Marks(self.state, self.repository.config.repository_id)
+        found = since_last(self.repository, marks, work.still, work.facts.identity, work.reader.size)
+        if isinstance(found, Changes):
+            blobs = self.repository.blobs()
+            reason = copy_changes(found, copier, blobs, work.surveyed, self.state.scratch, meter)
+            if reason is None:
+                return (f"read only what changed since image {found.last.id[:12]}",)
+            self.talk.tell(Warned("changes.false", reason, work.facts.path))
+            found = reason
+        copier.copy(work.surveyed.windows(), meter)
+        return (f"everything was read: {found}",)
+
+    def _keep(self, work: _Work, image: Image) -> None:
+        """Remember what the next image of this volume may build on; what nobody wants any more is given back."""
+        keeper, volume = self.repository.config.repository_id, work.facts.identity
+        marks = Marks(self.state, keeper)
+        mark = work.still.mark()
+        if mark and self.request.changed_blocks:
+            marks.put(volume, Marked(image.id, mark))
+            work.still.keep(keeper)
+        elif mark and marks.last(volume) is not None:
+            work.still.let_go(keeper)
+            marks.forget(volume)
 
     def _commit(self, work: _Work, copier: Copier, settled: Settled) -> Image:
         self._stage("commit", work.facts.path)
@@ -191,14 +249,15 @@ class Backup:
                 host=platform.node(),
                 taken=work.taken,
                 volume=work.facts,
-                mode=work.still.mode,
-                consistency=work.still.consistency,
+                mode=(self.imported and self.imported.mode) or work.still.mode,
+                consistency=(self.imported and self.imported.consistency) or work.still.consistency,
                 sizes=Sizes(
                     volume_size=work.reader.size,
                     used_size=settled.surveyed.used_size,
                     read_size=copier.read_size,
                     stored_size=session.stored_size,
                     image_size=counted.encoded_size,
+                    cache_peak=work.still.peak,
                 ),
                 chunk_size=copier.chunk_size,
                 chunks=chunks,
@@ -206,18 +265,21 @@ class Backup:
                 map_block_size=settled.surveyed.block_size,
                 seconds=round(time.monotonic() - work.began, 3),
                 whole_volume_because=settled.surveyed.whole_volume_because,
-                notes=settled.surveyed.notes + settled.notes,
+                notes=work.notes + settled.surveyed.notes + settled.notes,
                 unread=tuple(Unread(offset, length) for offset, length in copier.unread),
                 new_chunks=copier.new_chunks,
                 # A dynamic image has stored more than it holds where it read a chunk again and found it changed.
                 reused_chunks=max(0, counted.chunks - copier.new_chunks),
                 preferences=self.request.preferences,
                 made_by=self.made_by,
+                audit=settled.surveyed.audit,
+                managed=work.managed,
             )
         )
 
-    def _survey(self, reader: Reader, facts: VolumeFacts) -> Surveyed:
-        return survey(self.plugins, reader, facts, self.request.gap_size, self.state.scratch)
+    def _survey(self, still: Still, reader: Reader, facts: VolumeFacts) -> Surveyed:
+        gap_size, as_raw = self.request.gap_size, self.request.as_raw
+        return survey(self.plugins, reader, facts, gap_size, self.state.scratch, still.audit, as_raw=as_raw)
 
     def _stage(self, stage: str, subject: str) -> None:
         self.talk.tell(StageStarted(stage, subject))
@@ -228,12 +290,14 @@ class _Work:
     """What is held, and what is known of it."""
 
     facts: VolumeFacts
-    still: Still
+    still: WatchedStill
     reader: Reader
     surveyed: Surveyed
     taken: str
     began: float
     journal: Journal
+    managed: Managed | None
+    notes: tuple[str, ...]
 
     def planned(self, mode: Mode) -> BackupResult:
         """What a dry run says: as it would be held in ``mode``, although it was only looked at."""
@@ -250,7 +314,7 @@ class _Work:
             new_chunks=0,
             reused_chunks=0,
             seconds=round(time.monotonic() - self.began, 3),
-            notes=self.surveyed.notes,
+            notes=self.notes + self.surveyed.notes,
         )
 
 
@@ -264,11 +328,9 @@ class _Counted:
     encoded_size: int = 0
 
     def append(self, ids: bytes) -> None:
-        for at in range(0, len(ids), ID_SIZE):
-            identity = ids[at : at + ID_SIZE]
-            if identity != ZERO_ID:
-                self.chunks += 1
-                self.encoded_size += self.session.need(BlobKind.CHUNK, identity)
+        needed = [ids[at * ID_SIZE : (at + 1) * ID_SIZE] for at in filled(ids)]
+        self.chunks += len(needed)
+        self.encoded_size += self.session.need(BlobKind.CHUNK, needed)
         self.tree.append(ids)
 
     def append_zeros(self, count: int) -> None:

@@ -5,7 +5,7 @@ volume.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import attrs
@@ -19,7 +19,7 @@ from holdstill.pipeline.regions import Region, clear_outside, regions
 from holdstill.pipeline.sheet import Sheet
 from holdstill.pipeline.workers import in_order
 from holdstill.repository.digests import Ids
-from holdstill.repository.layout import ZERO_ID, BlobKind
+from holdstill.repository.layout import BlobKind
 from holdstill.repository.rows import Encoded
 from holdstill.repository.session import WriterSession
 from holdstill.spi.conversation import Conversation
@@ -28,7 +28,7 @@ from holdstill.spi.reader import Reader
 from holdstill.spi.still import Still
 
 #: bytes of volume that one worker takes at a time
-WIDTH: Final = 2 << 20
+WIDTH: Final = 4 << 20
 
 
 @attrs.frozen
@@ -90,21 +90,28 @@ class Copier:
             raise
 
     def _fill(self, cell: memoryview, region: Region) -> None:
+        if region.solid:
+            self._read(region.start, cell)
+            self._count(len(cell))
+            return
         runs = region.used.coalesce(self.read_along).align(self.reader.alignment, self.reader.size)
         read = 0
         for offset, length in runs.clip(region.start, region.end):
             at = offset - region.start
             self._read(offset, cell[at : at + length])
             read += length
+        self._count(read)
+        clear_outside(cell, region.start, region.used)
+
+    def _count(self, read: int) -> None:
         with self._lock:
             self.read_size += read
-        clear_outside(cell, region.start, region.used)
 
     def _read(self, offset: int, room: memoryview) -> None:
         try:
             self.reader.readinto(offset, room)
         except ReadFault:
-            if self.on_read_error is OnReadError.FAIL:
+            if self.on_read_error is OnReadError.FAIL or self.still.untrue():
                 raise
             self._salvage(offset, room)
 
@@ -122,24 +129,30 @@ class Copier:
 
     def _encode(self, cell: memoryview, region: Region) -> list[_Chunk]:
         size, first = self.chunk_size, region.start // self.chunk_size
-        chunks = []
-        for place in np.flatnonzero(region.used.to_bitmap(size, region.start, region.end)).tolist():
-            chunk = cell[place * size : (place + 1) * size]
-            chunks.append(self._encode_one(first + place, chunk))
-        return chunks
-
-    def _encode_one(self, index: int, chunk: memoryview) -> _Chunk:
-        identity = self.ids.chunk(chunk)
-        if identity == ZERO_ID or self.session.known(BlobKind.CHUNK, identity):
-            return _Chunk(index, identity, None)
-        return _Chunk(index, identity, self.session.encode(BlobKind.CHUNK, identity, chunk))
+        places = _places(region, size)
+        plain = [cell[place * size : (place + 1) * size] for place in places]
+        ids = [self.ids.chunk(chunk) for chunk in plain]
+        known = self.session.known(BlobKind.CHUNK, ids)
+        return [
+            _Chunk(first + place, identity, None if there else self.session.encode(BlobKind.CHUNK, identity, chunk))
+            for place, identity, there, chunk in zip(places, ids, known, plain, strict=True)
+        ]
 
     def _store(self, done: _Done) -> None:
-        for chunk in done.chunks:
-            if chunk.encoded is not None and self.session.add(chunk.encoded):
-                self.new_chunks += 1
+        encoded = [chunk.encoded for chunk in done.chunks if chunk.encoded is not None]
+        if encoded:
+            self.new_chunks += self.session.add(BlobKind.CHUNK, encoded)
         for run in _runs(done.chunks):
             self.sheet.write(run[0].index, b"".join(chunk.id for chunk in run))
+
+
+def _places(region: Region, chunk_size: int) -> Sequence[int]:
+    """Which chunks of the region hold used bytes."""
+    if region.solid:
+        return range(-(-(region.end - region.start) // chunk_size))
+    bitmap = region.used.to_bitmap(chunk_size, region.start, region.end)
+    places: list[int] = np.flatnonzero(bitmap).tolist()
+    return places
 
 
 def _runs(chunks: list[_Chunk]) -> Iterable[list[_Chunk]]:

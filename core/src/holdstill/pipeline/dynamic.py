@@ -8,21 +8,17 @@ from pathlib import Path
 from typing import Final
 
 import attrs
-import numpy as np
 
-from holdstill.errors import ReadFault
 from holdstill.model.extents import Extents
 from holdstill.model.windows import align, difference, regroup, union
 from holdstill.pipeline.copying import Copier
+from holdstill.pipeline.sampling import differing, sample
 from holdstill.pipeline.spool import MapSpool
 from holdstill.pipeline.survey import Surveyed
-from holdstill.repository.layout import ID_SIZE
 from holdstill.spi.meter import Meter
 
 #: how often the map is read again before the whole volume is taken
 ROUNDS: Final = 3
-#: chunks that are read twice, to say how much changes
-SAMPLES: Final = 64
 #: maps are looked through in pieces of this many bytes, a multiple of every chunk size
 _PIECE: Final = 1 << 30
 
@@ -90,35 +86,7 @@ def _of_touched_chunks(gained: Iterable[Extents], known: Surveyed, copier: Copie
 
 def _share_changed(copier: Copier, surveyed: Surveyed) -> str:
     """Read a sample of the used chunks once more and say how many differ by now."""
-    chosen = _sample(surveyed, copier.chunk_size)
-    changed = 0
-    for index, used in chosen:
-        start = index * copier.chunk_size
-        chunk = bytearray(min(copier.chunk_size, copier.reader.size - start))
-        try:
-            for offset, length in used:
-                with memoryview(chunk)[offset - start : offset - start + length] as room:
-                    copier.reader.readinto(offset, room)
-        except ReadFault:
-            continue  # it was salvaged or refused before; it says nothing about change
-        changed += copier.ids.chunk(chunk) != copier.sheet.read(index, 1)[:ID_SIZE]
+    chosen = sample(surveyed.windows(), surveyed.used_size, copier.chunk_size)
+    changed = differing(copier, chosen)
     share = 100 * changed / len(chosen) if chosen else 0.0
     return f"of {len(chosen)} chunks read twice, {changed} had changed ({share:.0f} %)"
-
-
-def _sample(surveyed: Surveyed, chunk_size: int) -> list[tuple[int, Extents]]:
-    """Some used chunks, evenly spread over the used bytes: ``(index, used bytes in it)``."""
-    every = max(1, surveyed.used_size // SAMPLES)
-    chosen: list[tuple[int, Extents]] = []
-    passed, due = 0, every // 2
-    for _, window in regroup(surveyed.windows(), _PIECE):  # so that no chunk stands in two windows
-        ends = np.cumsum(window.lengths) + passed
-        while due < int(ends[-1]) and len(chosen) < SAMPLES:
-            at = int(np.searchsorted(ends, due, side="right"))
-            offset = int(window.ends[at]) - (int(ends[at]) - due)
-            index = offset // chunk_size
-            if not chosen or chosen[-1][0] != index:
-                chosen.append((index, window.clip(index * chunk_size, (index + 1) * chunk_size)))
-            due += every
-        passed = int(ends[-1])
-    return chosen

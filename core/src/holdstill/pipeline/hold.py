@@ -1,22 +1,25 @@
 """Volume to still: which way it is held while it is read.
 
 The rules of ``auto``, in this order: a snapshot, where an installed provider makes one of this volume; offline, where
-nobody uses it; else what the request says for this case, which is to fail unless somebody chose otherwise. What is in
-use is never unmounted, frozen or read as it is unasked.
+nobody uses it; else what the request says for this case, which is to fail unless somebody chose otherwise. Where the
+request wants no provider, ``auto`` means static. What is in use is never unmounted, frozen or read as it is unasked.
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 import attrs
 
-from holdstill.errors import NoProvider, VolumeBusy, VolumeUnusable
+from holdstill.errors import NoProvider, UsageError, VolumeBusy, VolumeUnusable
 from holdstill.held.state import StateFolder
-from holdstill.model.choices import OnNoSnapshot
+from holdstill.model.choices import ANY_PROVIDER, NEVER_DYNAMIC, NO_PROVIDER, OnNoSnapshot
 from holdstill.model.events import Noted
 from holdstill.model.orders import BackupOrder
 from holdstill.model.volume import Mode, VolumeFacts
+from holdstill.pipeline.finding import find, given_snapshot
 from holdstill.pipeline.ground import refuse_own
-from holdstill.pipeline.stills import DynamicStill, FreezeStill, OfflineStill
+from holdstill.pipeline.stills import DynamicStill, FreezeStill, GivenStill, OfflineStill
 from holdstill.plugins.registry import Plugins
 from holdstill.repository.repository import Repository
 from holdstill.spi.conversation import Conversation
@@ -43,12 +46,16 @@ class Holder:
         """Make the still. Raises ``VolumeBusy``, ``OwnGround``, ``VolumeUnusable``, or ``NoProvider`` for a way of
         holding that nothing installed offers.
         """
+        if self.request.snapshot_root:
+            return GivenStill(given_snapshot(self.plugins, self.request.snapshot_root, volume.facts))
         if self.request.mode is Mode.AUTO:
             return self._by_rule(volume)
         return self._by(self.request.mode, volume)
 
     def look_only(self, volume: Volume) -> Still:
         """For a dry run: nobody is disturbed, whatever the mode."""
+        if self.request.snapshot_root:
+            return DynamicStill(given_snapshot(self.plugins, self.request.snapshot_root, volume.facts))
         if self.request.mode in (Mode.AUTO, Mode.OFFLINE) and not volume.facts.in_use:
             return OfflineStill(volume)
         if self.request.mode is Mode.OFFLINE:
@@ -56,29 +63,41 @@ class Holder:
         return DynamicStill(volume)
 
     def _by_rule(self, volume: Volume) -> Still:
+        if self.request.snapshot_provider == NO_PROVIDER:
+            return self._by(Mode.STATIC, volume)
         try:
             return self._by(Mode.SNAPSHOT, volume)
-        except NoProvider:
+        except NoProvider as refusal:
             if not volume.facts.in_use:
                 return OfflineStill(volume)
+            because = f"{self._nobody()} can make a snapshot of it ({refusal.message})"
         instead = self.request.on_no_snapshot
         if instead is OnNoSnapshot.FAIL:
             raise _busy(
                 volume.facts,
                 "unmount it, or say how it may be held: read-only (--mode static), its writers made to wait"
                 " (--mode freeze), or as it is (--mode dynamic), which is marked fuzzy",
-                "nothing installed can make a snapshot of it",
+                because,
             )
-        self.talk.tell(Noted(f"no snapshot can be made; held by {instead.value}, as was chosen", volume.facts.path))
+        self.talk.tell(Noted(f"held by {instead.value}, as was chosen: {because}", volume.facts.path))
         return self._by(Mode(instead.value), volume)
 
     def _by(self, mode: Mode, volume: Volume) -> Still:
         if mode is Mode.DYNAMIC:
+            _refuse_dynamic(volume.facts)
             return DynamicStill(volume)
         if mode is Mode.OFFLINE or (mode is Mode.STATIC and not volume.facts.in_use):
             return OfflineStill(volume)
         if mode is Mode.SNAPSHOT:
-            return self.plugins.snapshot(volume, self._asked(mode))
+            if self.request.snapshot_provider == NO_PROVIDER:
+                raise UsageError(
+                    "mode snapshot, and no provider for it",
+                    subject=volume.facts.path,
+                    next_step="choose another mode, or another --snapshot-provider",
+                )
+            return self.plugins.snapshot(
+                volume, attrs.evolve(self._asked(mode), provider=self.request.snapshot_provider)
+            )
         refuse_own(volume, self.state, self.repository)
         if mode is Mode.STATIC:
             return self.plugins.snapshot(volume, self._asked(mode))
@@ -88,14 +107,30 @@ class Holder:
             )
         return FreezeStill(volume, self.plugins.freeze(volume, self._asked(mode)))
 
+    def _nobody(self) -> str:
+        named = self.request.snapshot_provider
+        return "nothing installed" if named == ANY_PROVIDER else f"nothing called {named} is installed that"
+
     def _asked(self, mode: Mode) -> HoldRequest:
         return HoldRequest(
             run=self.run,
             holds=self.holds,
+            cache_size=self.request.cache_size,
             limit=self.request.freeze_limit,
             mode=mode,
             static_method=self.request.static_method,
             runner=self.runner,
+            find=partial(find, self.plugins),
+        )
+
+
+def _refuse_dynamic(facts: VolumeFacts) -> None:
+    kinds = {mount.filesystem for mount in facts.mounts} | {facts.filesystem.name if facts.filesystem else ""}
+    if never := sorted(kinds.intersection(NEVER_DYNAMIC)):
+        raise VolumeUnusable(
+            f"{never[0]} is never imaged while it changes",
+            subject=facts.path,
+            next_step="choose another mode: a snapshot, or static",
         )
 
 

@@ -7,6 +7,7 @@ import attrs
 from holdstill.errors import Damaged, RestoreRefused, VolumeBusy
 from holdstill.model.events import Question
 from holdstill.model.image import Image
+from holdstill.model.volume import Consistency
 from holdstill.pipeline.hold import in_use_by
 from holdstill.plugins.registry import Plugins
 from holdstill.repository.blobs import BlobReader
@@ -14,6 +15,7 @@ from holdstill.repository.layout import BlobKind
 from holdstill.repository.repository import Repository
 from holdstill.spi.conversation import Conversation
 from holdstill.spi.restore import RestoreTarget
+from holdstill.spi.runner import Runner
 from holdstill.spi.volume import Volume
 
 
@@ -35,18 +37,25 @@ def draw_up(
     *,
     unmount: bool,
     own_paths: tuple[str, ...],
+    runner: Runner | None = None,
 ) -> Plan:
     """Check everything, and write nothing. Raises ``RestoreRefused``, ``VolumeBusy`` or ``Damaged``, each saying what
     to do.
     """
     notes = _fits(image, target)
     _is_ours_to_write(target, unmount=unmount, own_paths=own_paths)
-    parts = tuple(plugins.restore(image, target))
+    parts = tuple(plugins.restore(image, target, runner))
     objections = [objection for part in parts for objection in part.objections()]
     if objections:
         raise RestoreRefused("; ".join(objections), subject=target.facts.path)
     ensure_complete(repository.blobs(), image)
-    return Plan(image, target, parts, notes)
+    return Plan(image, target, parts, notes + _to_be_mended(image))
+
+
+def _to_be_mended(image: Image) -> tuple[str, ...]:
+    if image.consistency is Consistency.FUZZY:
+        return ("the image is fuzzy: check and mend its file system (fsck) before it is mounted",)
+    return ()
 
 
 def _fits(image: Image, target: Volume) -> tuple[str, ...]:

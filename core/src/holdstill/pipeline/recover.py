@@ -103,6 +103,6 @@ def _undo(
             return Undone(UndoState.REMOVED)
         if held.kind == OWED:
             return settle(held, ProcessRunner(held.run, state.scratch, Deaf(talk)))
-        return plugins.undo(held.kind, held.version, held.data)
+        return plugins.undo(held.kind, held.version, held.data, ProcessRunner(held.run, state.scratch, Deaf(talk)))
     except HoldstillError as error:
         return Undone(UndoState.UNKNOWN, str(error))

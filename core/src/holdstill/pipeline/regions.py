@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 import attrs
 import numpy as np
@@ -10,6 +11,9 @@ import numpy as np
 from holdstill.model.extents import Extents
 from holdstill.model.windows import regroup
 from holdstill.spi.reader import Reader
+
+#: holes are asked for in pieces of about so many bytes
+_LOOK: Final = 64 << 20
 
 
 @attrs.frozen
@@ -24,15 +28,21 @@ class Region:
     end: int
     used: Extents
 
+    @property
+    def solid(self) -> bool:
+        """Is every byte of it used? So are most regions of most volumes."""
+        return len(self.used) == 1 and self.used.total == self.end - self.start
+
 
 def regions(windows: Iterable[Extents], reader: Reader, chunk_size: int, width: int) -> Iterator[Region]:
     """Cut ascending ``windows`` at multiples of ``width`` bytes, a multiple of ``chunk_size``.
 
     Known holes of the volume are left out: they are zeros without being read.
     """
-    for start, used in regroup(windows, width):
-        wanted = used.difference(reader.holes(start, min(start + width, reader.size)))
-        if wanted:
+    look = max(1, _LOOK // width) * width
+    for start, used in regroup(windows, look):
+        solid = used.difference(reader.holes(start, min(start + look, reader.size)))
+        for _, wanted in regroup([solid], width):
             whole = wanted.align(chunk_size, reader.size)
             yield Region(int(whole.starts[0]), whole.end, wanted)
 

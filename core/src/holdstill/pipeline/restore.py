@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import attrs
 
 from holdstill.errors import UsageError
+from holdstill.held.journal import Journal
+from holdstill.held.runner import ProcessRunner
 from holdstill.held.state import StateFolder
 from holdstill.model.events import StageStarted, Warned
 from holdstill.model.extents import Extents, union_of
@@ -17,6 +20,7 @@ from holdstill.model.image import Image
 from holdstill.model.requests import RestoreRequest
 from holdstill.model.results import RestoreResult
 from holdstill.pipeline import plainfile
+from holdstill.pipeline.deaf import Deaf
 from holdstill.pipeline.finding import find
 from holdstill.pipeline.plan import Plan, confirm, draw_up
 from holdstill.pipeline.proving import Prover
@@ -25,6 +29,8 @@ from holdstill.plugins.registry import Plugins
 from holdstill.repository.repository import Repository
 from holdstill.spi.conversation import Conversation
 from holdstill.spi.meter import Meter
+from holdstill.spi.newvolume import NewVolume
+from holdstill.spi.still import HoldRequest
 from holdstill.spi.volume import Volume
 from holdstill.spi.writer import Writer
 
@@ -46,8 +52,13 @@ class Restore:
         image = self.repository.find(self.request.image, self.request.of_volume)
         path, is_new = self._where()
         self._stage("plan", path)
-        with ExitStack() as undo:
-            if is_new:
+        with ExitStack() as journals, ExitStack() as undo:
+            made: NewVolume | None = None
+            if self.request.to_new_volume is not None:
+                made = self._new_volume(path, image, journals.enter_context(Journal.begin(self.state.journals)))
+                undo.callback(made.remove)
+                path = made.path
+            elif is_new:
                 plainfile.create_file(path, image.sizes.volume_size)
                 undo.callback(os.unlink, path)
             target = find(self.plugins, path)
@@ -57,24 +68,41 @@ class Restore:
             if self.request.unmount and target.facts.mounts:
                 target.unmount()
                 target = find(self.plugins, path)
-            undo.pop_all()  # from here on a file that is half written is kept, its head blank
+            undo.pop_all()  # from here on what is half written is kept, its head blank
+            if made is not None:
+                made.keep()
             return self._write_and_prove(plan, target, began)
 
     def _where(self) -> tuple[str, bool]:
-        """The target's path, and whether it is a file to be made."""
+        """The target's path, or the name of a volume to be made, and whether it is to be made."""
         request = self.request
-        if (request.to_volume is None) == (request.to_file is None):
-            raise UsageError("give either a volume or a file to restore to")
-        if request.to_file is None:
-            assert request.to_volume is not None
-            return request.to_volume, False
-        return request.to_file, not Path(request.to_file).exists()
+        named = [each for each in (request.to_volume, request.to_file, request.to_new_volume) if each is not None]
+        if len(named) != 1:
+            raise UsageError("give either a volume, or a file, or a new volume to restore to")
+        is_file_to_be = request.to_file is not None and not Path(request.to_file).exists()
+        return named[0], is_file_to_be or request.to_new_volume is not None
+
+    def _new_volume(self, name: str, image: Image, journal: Journal) -> NewVolume:
+        """Made by nobody who listens to a cancel: what is half made would have to be found again."""
+        runner = ProcessRunner(journal.run, self.state.scratch, Deaf(self.talk))
+        asked = HoldRequest(run=journal.run, holds=journal, runner=runner)
+        return self.plugins.create_volume(name, image.sizes.volume_size, asked)
 
     def _plan(self, image: Image, target: Volume) -> Plan:
         own = [str(self.state.path)]
         if (local := self.repository.target.local_path) is not None:
             own.append(local)
-        return draw_up(self.plugins, self.repository, image, target, unmount=self.request.unmount, own_paths=tuple(own))
+        # Not in the state folder: a host on which nothing of ours is left, or can be written, is restored as well.
+        runner = ProcessRunner("restore", Path(tempfile.gettempdir()), self.talk)
+        return draw_up(
+            self.plugins,
+            self.repository,
+            image,
+            target,
+            unmount=self.request.unmount,
+            own_paths=tuple(own),
+            runner=runner,
+        )
 
     def _now_on(self, target: Volume) -> str:
         """What the target holds, in words, for the question."""

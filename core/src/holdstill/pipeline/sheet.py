@@ -64,7 +64,7 @@ class Sheet:
         at, end = 0, self.count * ID
         while at < end:
             at = self._next_data(at, end) // ID * ID
-            past = min(at + _PIECE, end)
+            past = min(at + _PIECE, self._next_hole(at, end))
             if past > at:
                 yield at // ID, (past - at) // ID
             at = max(past, at)
@@ -76,6 +76,12 @@ class Sheet:
             return os.lseek(self._file.fileno(), at, os.SEEK_DATA)
         except OSError:  # ENXIO: nothing but a hole from here on
             return end
+
+    def _next_hole(self, at: int, end: int) -> int:
+        if not hasattr(os, "SEEK_HOLE") or at >= end:
+            return end
+        hole = os.lseek(self._file.fileno(), at, os.SEEK_HOLE)
+        return min(-(-hole // ID) * ID, end)
 
     def close(self) -> None:
         """Give the scratch space back."""

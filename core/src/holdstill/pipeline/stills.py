@@ -1,5 +1,5 @@
-"""The stills that core makes itself: of a volume that nobody uses, of one whose writers wait, and of one that changes
-while it is read.
+"""The stills that core makes itself: of a volume that nobody uses, of a snapshot that is given, of a volume whose
+writers wait, and of one that changes while it is read.
 """
 
 from __future__ import annotations
@@ -7,6 +7,8 @@ from __future__ import annotations
 import time
 from typing import Final
 
+from holdstill.model.extents import Extents
+from holdstill.model.image import Audit
 from holdstill.model.volume import Consistency, Mode
 from holdstill.spi.lent import LentReader
 from holdstill.spi.reader import Reader
@@ -56,6 +58,12 @@ class OfflineStill(Still):
             return f"cannot tell whether the volume changed: {error}"
 
 
+class GivenStill(OfflineStill):
+    """A snapshot of the volume that somebody else made, and takes away: held like any volume that nobody uses."""
+
+    mode = Mode.SNAPSHOT
+
+
 class FreezeStill(Still):
     """A volume whose writers wait until everything was read, or until the limit, whichever comes first."""
 
@@ -86,6 +94,10 @@ class FreezeStill(Still):
         if self.lost is None and not self._thawed:
             self.lost = self._freeze.ended()
         return self.lost
+
+    def audit(self, unused: Extents) -> Audit | None:
+        """What the freeze can say of it: nothing is written meanwhile."""
+        return self._freeze.audit(unused)
 
     def all_was_read(self) -> None:
         """Let the writers go on, after asking for the last time."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -12,7 +12,9 @@ import attrs
 from holdstill.errors import PluginError, ReadFault, StructureFault
 from holdstill.model.blockmap import BlockMap, WholeVolume
 from holdstill.model.extents import Extents
+from holdstill.model.image import Audit
 from holdstill.model.volume import FilesystemFacts, VolumeFacts
+from holdstill.pipeline.auditing import sample
 from holdstill.pipeline.spool import MapSpool
 from holdstill.plugins.registry import Plugins
 from holdstill.spi.reader import Reader
@@ -26,6 +28,8 @@ class Surveyed:
     block_size: int
     whole_volume_because: str | None
     notes: tuple[str, ...]
+    audit: Audit | None
+    """Evidence for the map, from somebody else than who read it."""
     _spool: MapSpool = attrs.field(repr=False)
 
     @property
@@ -48,23 +52,42 @@ class Surveyed:
         self.close()
 
 
-def survey(plugins: Plugins, reader: Reader, facts: VolumeFacts, gap_size: int | None, scratch: Path) -> Surveyed:
+def survey(
+    plugins: Plugins,
+    reader: Reader,
+    facts: VolumeFacts,
+    gap_size: int | None,
+    scratch: Path,
+    audit: Callable[[Extents], Audit | None] | None = None,
+    *,
+    as_raw: bool = False,
+) -> Surveyed:
     """Ask which blocks are used and spool the answer in the folder ``scratch``; the whole volume if nobody knows.
+
+    ``audit`` is asked about a sample of what is not; what it raises for bytes that are in use ends the map.
 
     A map is a claim. One that goes back, that names bytes outside the volume, that breaks off, or that names nothing
     at all is not believed in any part. Raises ``AmbiguousProvider`` if two plugins claim the volume.
     """
     filesystem, claim = _claimed(plugins, reader, facts, gap_size)
+    if as_raw:
+        claim = WholeVolume("asked for as the raw device")
     with contextlib.ExitStack() as on_failure:
         spool = on_failure.enter_context(MapSpool(scratch))
         believed = claim if isinstance(claim, WholeVolume) else _believed(claim, spool)
+        evidence: Audit | None = None
+        if isinstance(believed, BlockMap) and audit is not None:
+            try:
+                evidence = audit(sample(spool.windows(), reader.size))
+            except StructureFault as fault:
+                believed = WholeVolume(f"the block map is not believed: {fault}")
         if isinstance(believed, BlockMap):
-            surveyed = Surveyed(filesystem, believed.block_size, None, believed.notes, spool)
+            surveyed = Surveyed(filesystem, believed.block_size, None, believed.notes, evidence, spool)
         else:
             spool.clear()
             spool.append(Extents.whole(reader.size))
             block_size = filesystem.block_size if filesystem and filesystem.block_size else facts.logical_sector
-            surveyed = Surveyed(filesystem, block_size, believed.reason, (), spool)
+            surveyed = Surveyed(filesystem, block_size, believed.reason, (), None, spool)
         on_failure.pop_all()
         return surveyed
 

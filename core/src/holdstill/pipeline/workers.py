@@ -16,6 +16,8 @@ Result = TypeVar("Result")
 
 #: more threads than this only cost memory: the codec and the digest keep a core busy each
 MOST: Final = 64
+#: one thread of a core computes while the other waits for the disk
+_A_CORE: Final = 2
 #: bytes of volume that may be under way at once, whatever the number of cores
 UNDER_WAY: Final = 64 << 20
 
@@ -35,15 +37,16 @@ def in_order(
     workers: int,
     item_size: int,
 ) -> Iterator[Result]:
-    """Do ``work`` on each item in threads, and yield the results in the order of the items.
+    """Do ``work`` on each item, in threads enough for ``workers`` cores; yield the results in the order of the items.
 
     At most ``UNDER_WAY`` bytes of items of ``item_size`` bytes each are under way, but always one item. The first
     exception ends it, after the items under way have ended: no thread outlives the call. Raises ``Cancelled`` when
     told to.
     """
-    ahead = max(1, min(3 * workers, UNDER_WAY // item_size))
+    threads = _A_CORE * workers
+    ahead = max(1, min(2 * threads, UNDER_WAY // item_size))
     waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(min(workers, ahead), thread_name_prefix="holdstill") as pool:
+    with ThreadPoolExecutor(min(threads, ahead), thread_name_prefix="holdstill") as pool:
         try:
             for item in items:
                 if talk.cancelled():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import attrs
@@ -11,10 +11,13 @@ import numpy as np
 
 from holdstill.model.extents import Extents
 from holdstill.model.image import Image
+from holdstill.pipeline.buffers import BufferPool
 from holdstill.pipeline.workers import in_order
 from holdstill.repository.blobs import BlobReader, PackRead
+from holdstill.repository.index import Place
 from holdstill.repository.layout import ID_SIZE as ID
-from holdstill.repository.layout import ZERO_ID, BlobKind
+from holdstill.repository.layout import BlobKind
+from holdstill.repository.trees import filled
 from holdstill.spi.conversation import Conversation
 from holdstill.spi.meter import Meter
 from holdstill.spi.writer import Writer
@@ -23,9 +26,10 @@ from holdstill.spi.writer import Writer
 HEAD: Final = 1 << 20
 #: bytes of volume whose chunks are fetched together: each pack is read once for all of them
 BATCH: Final = 1 << 30
-#: what one read of a pack decodes to at most: counted against what may be under way
-_DECODED: Final = 16 << 20
 _BLOCK: Final = 4096
+
+#: where on the volume, in chunks, each id stands
+Places = dict[bytes, list[int]]
 
 
 @attrs.define
@@ -49,32 +53,29 @@ class ImageWriter:
         head = min(HEAD, size)
         self._zero(0, head)
         self.writer.flush()
-        for start, ids in self._batches():
-            self._write_batch(start, ids, head, size, meter)
+        for places in self._batches():
+            self._write_batch(places, head, size, meter)
         self.writer.flush()
         self._write_head(head)
         self.writer.flush()
 
-    def _batches(self) -> Iterator[tuple[int, bytes]]:
-        """``(first chunk, ids)`` of bounded length; runs of zeros are zeroed on the way, at once."""
-        chunk_size = self.image.chunk_size
-        most = max(1, BATCH // chunk_size)
-        held, first = bytearray(), 0
-        for start, count, ids in self.blobs.walk(self.image.chunks, BlobKind.CHUNK):
+    def _batches(self) -> Iterator[Places]:
+        """Where which chunks belong, a bounded number at a time; runs of zeros are zeroed on the way, at once."""
+        most = max(1, BATCH // self.image.chunk_size)
+        held: Places = defaultdict(list)
+        count = 0
+        for first, length, ids in self.blobs.walk(self.image.chunks, BlobKind.CHUNK):
             if ids is None:
-                if held:
-                    yield first, bytes(held)
-                    held.clear()
-                self._zero_chunks(start, count)
+                self._zero_chunks(first, length)
                 continue
-            if not held:
-                first = start
-            held += ids
-            if len(held) >= most * ID:
-                yield first, bytes(held)
-                held.clear()
+            for index, zeros in zero_runs(ids):
+                self._zero_chunks(first + index, zeros)
+            count += _put(held, first, ids)
+            if count >= most:
+                yield held
+                held, count = defaultdict(list), 0
         if held:
-            yield first, bytes(held)
+            yield held
 
     def _write_head(self, head: int) -> None:
         """Block by block, from the last to the first: what makes a volume mountable (a superblock, a label) stands
@@ -91,7 +92,8 @@ class ImageWriter:
 
     def _head_of_image(self, head: int) -> bytearray:
         content = bytearray(head)
-        places = self._places(0, self._first_ids(head))
+        places: Places = defaultdict(list)
+        _put(places, 0, self._first_ids(head))
         for read in self.blobs.plan(BlobKind.CHUNK, list(places)):
             for identity, chunk in self.blobs.fetch(read):
                 for index in places[identity]:
@@ -108,43 +110,41 @@ class ImageWriter:
                 break
         return found[: wanted * ID]
 
-    @staticmethod
-    def _places(first: int, ids: bytes) -> dict[bytes, list[int]]:
-        """Where in the volume, in chunks, each id stands."""
-        places: dict[bytes, list[int]] = defaultdict(list)
-        for at in range(len(ids) // ID):
-            places[ids[at * ID : (at + 1) * ID]].append(first + at)
-        return places
-
-    def _write_batch(self, first: int, ids: bytes, start: int, end: int, meter: Meter) -> None:
-        """Write the chunks whose ids are given, clipped to ``[start, end)`` of the volume."""
-        for index, count in zero_runs(ids):
-            self._zero_chunks(first + index, count)
-        places = self._places(first, ids)
-        places.pop(ZERO_ID, None)
+    def _write_batch(self, places: Places, start: int, end: int, meter: Meter) -> None:
+        """Write the chunks whose places are given, clipped to ``[start, end)`` of the volume."""
+        pool = BufferPool(self.blobs.plain_size)
 
         def work(read: PackRead) -> tuple[int, int]:
-            done = written = 0
-            for identity, chunk in self.blobs.fetch(read):
-                for index in places[identity]:
-                    written += self._write_chunk(index * self.image.chunk_size, memoryview(chunk), start, end)
-                    done += len(chunk)
-            return done, written
+            with pool.lend() as room:
+                pieces = self._pieces(self.blobs.fetch_into(read, room), places)
+                written = 0
+                for offset, at, length in _joined(pieces):
+                    with room[at : at + length] as content:
+                        written += self._write_run(offset, content, start, end)
+                return sum(length for _, _, length in pieces), written
 
         reads = self.blobs.plan(BlobKind.CHUNK, list(places))
-        for done, written in in_order(work, reads, self.talk, workers=self.workers, item_size=_DECODED):
+        for done, written in in_order(work, reads, self.talk, workers=self.workers, item_size=pool.size):
             self.written_size += written
             meter.advance(done)
 
-    def _write_chunk(self, offset: int, chunk: memoryview, start: int, end: int) -> int:
+    def _pieces(self, blobs: Iterable[tuple[Place, memoryview]], places: Places) -> list[tuple[int, int, int]]:
+        """Offset on the volume, place in the buffer, length of everything that was decoded, by rising offset."""
+        pieces, at = [], 0
+        for place, content in blobs:
+            pieces += [(index * self.image.chunk_size, at, len(content)) for index in places[place.id]]
+            at += len(content)
+        return sorted(pieces)
+
+    def _write_run(self, offset: int, content: memoryview, start: int, end: int) -> int:
         """Write what is not zero, zero the rest: a sparse file stays sparse. Returns the bytes written."""
-        place = Extents.of((offset, len(chunk))).clip(start, end).difference(self.preserved)
-        filled = place.intersection(_filled(chunk).coalesce(self.writer.zero_grain - 1).shift(offset))
-        for at, length in filled:
-            self.writer.write(at, chunk[at - offset : at - offset + length])
-        for at, length in place.difference(filled):
+        place = Extents.of((offset, len(content))).clip(start, end).difference(self.preserved)
+        solid = place.intersection(_filled(content).coalesce(self.writer.zero_grain - 1).shift(offset))
+        for at, length in solid:
+            self.writer.write(at, content[at - offset : at - offset + length])
+        for at, length in place.difference(solid):
             self.writer.zero(at, length)
-        return filled.total
+        return solid.total
 
     def _zero_chunks(self, first: int, count: int) -> None:
         size = self.image.chunk_size
@@ -154,6 +154,28 @@ class ImageWriter:
     def _zero(self, offset: int, length: int) -> None:
         for at, size in Extents.of((offset, length)).difference(self.preserved):
             self.writer.zero(at, size)
+
+
+def _put(places: Places, first: int, ids: bytes) -> int:
+    """Note where each of these ids stands, the zero id left out. Returns how many places those are."""
+    found = filled(ids)
+    for at in found:
+        places[ids[at * ID : (at + 1) * ID]].append(first + at)
+    return len(found)
+
+
+def _joined(pieces: Iterable[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
+    """The same, with what follows each other both on the volume and in the buffer in one piece."""
+    offset = at = length = 0
+    for following, beside, more in pieces:
+        if length and (following, beside) == (offset + length, at + length):
+            length += more
+            continue
+        if length:
+            yield offset, at, length
+        offset, at, length = following, beside, more
+    if length:
+        yield offset, at, length
 
 
 def zero_runs(ids: bytes) -> Extents:
@@ -166,6 +188,6 @@ def _filled(chunk: memoryview) -> Extents:
     """The 4 KiB blocks of a chunk that hold anything but zeros."""
     whole = len(chunk) // _BLOCK
     blocks = np.frombuffer(chunk[: whole * _BLOCK], dtype=np.uint64).reshape(whole, _BLOCK // 8)
-    filled = Extents.from_bitmap(np.asarray(blocks.any(axis=1)), _BLOCK)
+    solid = Extents.from_bitmap(np.bitwise_or.reduce(blocks, axis=1) != 0, _BLOCK)
     tail = chunk[whole * _BLOCK :]
-    return filled.union(Extents.of((whole * _BLOCK, len(tail)))) if any(tail) else filled
+    return solid.union(Extents.of((whole * _BLOCK, len(tail)))) if any(tail) else solid

@@ -30,9 +30,14 @@ class Brings:
 
 CATALOGUE: Final = (
     Brings("holdstill-storage", "storage", schemes=("file", "memory", "s3", "gs", "gcs", "abfs", "az")),
-    Brings("holdstill-filesystems", "filesystems", filesystems=("ext2", "ext3", "ext4")),
+    Brings(
+        "holdstill-filesystems",
+        "filesystems",
+        filesystems=("ext2", "ext3", "ext4", "xfs", "btrfs", "jfs", "ntfs", "vfat", "exfat", "ufs", "swap"),
+    ),
     Brings("holdstill-platforms", "platforms", platforms=("linux",)),
     Brings("holdstill-static-unmount", "static_unmount", modes=("static", "freeze")),
+    Brings("holdstill-lvm2", "lvm2", modes=("snapshot",)),
 )
 
 

@@ -17,10 +17,14 @@ import pluggy
 from holdstill.model.blockmap import BlockMap, WholeVolume
 from holdstill.model.image import Image
 from holdstill.model.volume import FilesystemFacts, VolumeFacts
+from holdstill.spi.compatibility import Compatibility
 from holdstill.spi.holds import Undone
+from holdstill.spi.manager import Manager
+from holdstill.spi.newvolume import NewVolume
 from holdstill.spi.provider import ProviderInfo
 from holdstill.spi.reader import Reader
 from holdstill.spi.restore import RestoreTarget
+from holdstill.spi.runner import Runner
 from holdstill.spi.still import Freeze, HoldRequest, Still
 from holdstill.spi.target import Target
 from holdstill.spi.volume import Volume
@@ -72,6 +76,11 @@ def enumerate_used_blocks(reader: Reader, facts: FilesystemFacts) -> BlockMap | 
 
 
 @hookspec
+def manage(volume: Volume, runner: Runner) -> Manager | None:
+    """Speak for the volume manager that ``volume`` is of, before it is held; None: not one of mine. Changes nothing."""
+
+
+@hookspec
 def snapshot(volume: Volume, request: HoldRequest) -> Still:  # type: ignore[empty-body]
     """Make a still of a volume that stays in use. Whatever is acquired is in ``request.holds`` before it exists."""
 
@@ -82,8 +91,20 @@ def freeze(volume: Volume, request: HoldRequest) -> Freeze:  # type: ignore[empt
 
 
 @hookspec
-def restore(image: Image, target: Volume) -> RestoreTarget | None:
+def create_volume(name: str, size: int, request: HoldRequest) -> NewVolume | None:
+    """Make a new volume of at least ``size`` bytes for a restore; None: not a name of mine. It is in ``request.holds``
+    before it exists.
+    """
+
+
+@hookspec
+def restore(image: Image, target: Volume, runner: Runner) -> RestoreTarget | None:
     """Take part in a restore, or None. All plugins that answer are asked for their objections."""
+
+
+@hookspec
+def compatibility() -> Compatibility:  # type: ignore[empty-body]
+    """The rules on which client may image what, and where that may go. No I/O. One plugin has them."""
 
 
 @hookspec
@@ -92,7 +113,7 @@ def storage_target(url: str) -> Target:  # type: ignore[empty-body]
 
 
 @hookspec
-def undo(kind: str, version: int, data: dict[str, str]) -> Undone | None:
+def undo(kind: str, version: int, data: dict[str, str], runner: Runner) -> Undone | None:
     """Undo one thing that a failed or killed run left held; None: not a kind of mine.
 
     Only what ``data`` proves to be ours is touched.

@@ -12,6 +12,7 @@ import attrs
 
 from holdstill.errors import HoldstillError, NoProvider, PluginError
 from holdstill.model.blockmap import BlockMap, WholeVolume
+from holdstill.model.choices import ANY_PROVIDER
 from holdstill.model.extents import Extents
 from holdstill.model.image import Image
 from holdstill.model.volume import FilesystemFacts, Mode, VolumeFacts
@@ -19,12 +20,16 @@ from holdstill.model.windows import normalise
 from holdstill.plugins import loading
 from holdstill.plugins.catalogue import claims
 from holdstill.plugins.loading import Candidate, Origin
-from holdstill.plugins.selection import Plugin, able, ambiguous, here, nobody, remedy, the_answer, the_one
+from holdstill.plugins.selection import Plugin, able, ambiguous, fuller, here, nobody, remedy, the_answer, the_one
 from holdstill.plugins.shelf import Shelf, expect, fault
+from holdstill.spi.compatibility import Compatibility
 from holdstill.spi.holds import Undone, UndoState
+from holdstill.spi.manager import Manager
+from holdstill.spi.newvolume import NewVolume
 from holdstill.spi.provider import ProviderInfo
 from holdstill.spi.reader import Reader
 from holdstill.spi.restore import RestoreTarget
+from holdstill.spi.runner import NoRunner, Runner
 from holdstill.spi.still import Freeze, HoldRequest, Still
 from holdstill.spi.target import Target, TargetProperties
 from holdstill.spi.volume import Volume
@@ -111,14 +116,17 @@ class Plugins:
     # --- used blocks ----------------------------------------------------------------------------
 
     def recognise(self, reader: Reader) -> FilesystemFacts | None:
-        """What is in the volume, or None. Raises ``AmbiguousProvider`` if two plugins say different things."""
-        answers = []
+        """What is in the volume, or None. One plugin may know more of it than another; raises ``AmbiguousProvider`` if
+        two say different things.
+        """
+        answers: list[tuple[Plugin, FilesystemFacts]] = []
         for plugin in self._shelf.plugins:
             if "recognise" in plugin.hooks:
                 facts = self._ask(plugin, "recognise", FilesystemFacts | None, reader=reader)
                 if facts is not None:
                     answers.append((plugin, facts))
-        return the_answer(answers, "to know what is in this volume")
+        fullest = fuller([facts for _, facts in answers])
+        return fullest or the_answer(answers, "to know what is in this volume")
 
     def unrecognised(self) -> str:
         """Why nobody recognises what is in a volume: a sentence without its end."""
@@ -148,16 +156,50 @@ class Plugins:
             raise fault(plugin.origin, f"the block map has blocks of {claim.block_size} bytes")
         return attrs.evolve(claim, windows=_watched(plugin, claim, reader.size))
 
+    # --- volume managers ------------------------------------------------------------------------
+
+    def manage(self, volume: Volume, runner: Runner) -> Manager | None:
+        """Who speaks for the volume's manager, or None. Raises ``AmbiguousProvider`` if two do."""
+        speakers = []
+        for plugin in here(self._shelf.plugins, "manage"):
+            manager: Manager | None = self._ask(plugin, "manage", Manager | None, volume=volume, runner=runner)
+            if manager is not None:
+                speakers.append((plugin, manager))
+        if len(speakers) > 1:
+            raise ambiguous([plugin for plugin, _ in speakers], f"to manage {volume.facts.path}")
+        return speakers[0][1] if speakers else None
+
+    def create_volume(self, name: str, size: int, request: HoldRequest) -> NewVolume:
+        """A new volume, from the first that knows such names. Raises ``NoProvider``, and what the hook may raise."""
+        for plugin in here(self._shelf.plugins, "create_volume"):
+            arguments = {"name": name, "size": size, "request": request}
+            made: NewVolume | None = self._ask(plugin, "create_volume", NewVolume | None, **arguments)
+            if made is not None:
+                return made
+        raise nobody(
+            "no installed plugin makes volumes of this name", name, remedy(self._shelf.broken, "modes", "snapshot")
+        )
+
+    def compatibility(self) -> Compatibility:
+        """The rules on clients and volume managers. Raises ``NoProvider``, ``AmbiguousProvider``."""
+        rulers = [plugin for plugin in self._shelf.plugins if "compatibility" in plugin.hooks]
+        if not rulers:
+            help_ = remedy(self._shelf.broken, "modes", "snapshot")
+            raise nobody("no installed plugin knows which client may image what", "compatibility", help_)
+        rules: Compatibility = self._ask(the_one(rulers, "to know the rules"), "compatibility", Compatibility)
+        return rules
+
     # --- stills ---------------------------------------------------------------------------------
 
     def snapshot(self, volume: Volume, request: HoldRequest) -> Still:
         """A still of the volume, held by ``request.mode``, from the provider that can make one of *this* volume.
 
-        Each that offers the mode here is asked; one that raises ``NoProvider`` has acquired nothing and leaves it to
-        the next. Raises ``NoProvider`` with what they said, or with what to install.
+        Each that offers the mode here is asked, or only the one that the request names; one that raises ``NoProvider``
+        has acquired nothing and leaves it to the next. Raises ``NoProvider`` with what they said, or with what to
+        install.
         """
         refusals = []
-        for plugin in self._offering("snapshot", request.mode):
+        for plugin in self._offering("snapshot", request.mode, request.provider):
             try:
                 still: Still = self._ask(plugin, "snapshot", Still, volume=volume, request=request)
             except NoProvider as refusal:
@@ -166,7 +208,11 @@ class Plugins:
                 return still
         if refusals:
             raise refusals[0]
-        raise self._cannot_hold(request.mode, volume)
+        raise self._cannot_hold(request.mode, volume, request.provider)
+
+    def offers(self, mode: Mode, name: str = ANY_PROVIDER) -> bool:
+        """Is there anybody here, or somebody of this name, who holds volumes like this?"""
+        return bool(self._offering("snapshot", mode, name))
 
     def freeze(self, volume: Volume, request: HoldRequest) -> Freeze:
         """The volume's writers, made to wait. Raises ``NoProvider``, ``AmbiguousProvider``, and what the hook may."""
@@ -176,12 +222,14 @@ class Plugins:
         frozen: Freeze = self._ask(the_one(freezers, "to freeze"), "freeze", Freeze, volume=volume, request=request)
         return frozen
 
-    def _offering(self, hook: str, mode: Mode) -> list[Plugin]:
-        return [plugin for plugin in here(self._shelf.plugins, hook) if claims(plugin.info, "modes", mode.value)]
+    def _offering(self, hook: str, mode: Mode, name: str = ANY_PROVIDER) -> list[Plugin]:
+        offering = [plugin for plugin in here(self._shelf.plugins, hook) if claims(plugin.info, "modes", mode.value)]
+        return [plugin for plugin in offering if name in (ANY_PROVIDER, plugin.info.name)]
 
-    def _cannot_hold(self, mode: Mode, volume: Volume) -> NoProvider:
+    def _cannot_hold(self, mode: Mode, volume: Volume, name: str = ANY_PROVIDER) -> NoProvider:
         help_ = remedy(self._shelf.broken, "modes", mode.value)
-        return nobody(f"no installed provider holds a volume by {mode.value}", volume.facts.path, help_)
+        called = "" if name == ANY_PROVIDER else f" called {name}"
+        return nobody(f"no installed provider{called} holds a volume by {mode.value}", volume.facts.path, help_)
 
     # --- storage and restore --------------------------------------------------------------------
 
@@ -197,19 +245,21 @@ class Plugins:
         expect(plugin, "storage_target", TargetProperties, getattr(target, "properties", None))
         return target
 
-    def restore(self, image: Image, target: Volume) -> list[RestoreTarget]:
+    def restore(self, image: Image, target: Volume, runner: Runner | None = None) -> list[RestoreTarget]:
         """Everybody who has something to say about this restore, by the plugin's name."""
+        runner = runner or NoRunner()
         parts = []
         for plugin in here(self._shelf.plugins, "restore"):
-            part = self._ask(plugin, "restore", RestoreTarget | None, image=image, target=target)
+            part = self._ask(plugin, "restore", RestoreTarget | None, image=image, target=target, runner=runner)
             if part is not None:
                 parts.append(part)
         return parts
 
-    def undo(self, kind: str, version: int, data: dict[str, str]) -> Undone:
+    def undo(self, kind: str, version: int, data: dict[str, str], runner: Runner | None = None) -> Undone:
         """Have what a dead run left held undone by whoever knows ``kind``. Nobody: ``UNKNOWN``, and it stays held."""
         for plugin in here(self._shelf.plugins, "undo"):
-            undone: Undone | None = self._ask(plugin, "undo", Undone | None, kind=kind, version=version, data=data)
+            arguments = {"kind": kind, "version": version, "data": data, "runner": runner or NoRunner()}
+            undone: Undone | None = self._ask(plugin, "undo", Undone | None, **arguments)
             if undone is not None:
                 return undone
         return Undone(UndoState.UNKNOWN, f"no installed plugin knows how to undo {kind}")

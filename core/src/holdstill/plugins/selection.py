@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
 from holdstill.errors import AmbiguousProvider, NoProvider
+from holdstill.model.volume import FilesystemFacts
 from holdstill.plugins.catalogue import claims, would_help
 from holdstill.plugins.loading import BrokenPlugin, Origin
 from holdstill.spi.provider import ProviderInfo
@@ -52,6 +53,24 @@ def the_answer(answers: Sequence[tuple[Plugin, T]], what: str) -> T | None:
     if any(answer != answers[0][1] for _, answer in answers[1:]):
         raise ambiguous([plugin for plugin, _ in answers], what)
     return answers[0][1]
+
+
+def fuller(answers: Sequence[FilesystemFacts]) -> FilesystemFacts | None:
+    """All that several say of one file system; None where there is nothing, or two contradict each other.
+
+    Whoever leaves a field empty says nothing about it. Details are no contradiction: both are kept.
+    """
+    merged: dict[str, Any] = {}
+    for facts in answers:
+        for name, value in attrs.asdict(facts).items():
+            said = merged.get(name)
+            if name == "detail" and said and value and value != said:
+                merged[name] = f"{said}; {value}"
+            elif said and value and value != said:
+                return None
+            else:
+                merged[name] = said or value
+    return FilesystemFacts(**merged) if merged else None
 
 
 def ambiguous(claimants: Iterable[Plugin], what: str) -> AmbiguousProvider:

@@ -71,6 +71,11 @@ def line_of(text: str, path: Keys) -> int | None:
     return None
 
 
+def lines_of_headings(text: str, path: Keys) -> list[int]:
+    """Where each heading of ``path`` stands: one for each table of an array of tables."""
+    return [each.line for each in statements(text) if each.is_heading and each.table == path]
+
+
 def parse(text: str) -> dict[str, Any] | None:
     """What this piece of TOML says; None if it is not whole."""
     try:

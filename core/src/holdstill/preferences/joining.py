@@ -24,6 +24,8 @@ def backup_order(request: BackupRequest, effective: Effective) -> BackupOrder:
     return BackupOrder(
         volume=request.volume,
         dry_run=request.dry_run,
+        snapshot_root=request.snapshot_root,
+        as_raw=request.as_raw,
         preferences=effective.texts(),
         **_filled(BackupRequest, effective),
     )

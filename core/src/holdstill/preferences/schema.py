@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import enum
+import re
 import shlex
 import sys
 from typing import Final, TypeAlias
 
 import attrs
 
-from holdstill.model.choices import READ_ALONG, OnNoSnapshot, StaticMethod
+from holdstill.model.choices import ANY_PROVIDER, READ_ALONG, OnNoSnapshot, StaticMethod
 from holdstill.model.requests import OnReadError
-from holdstill.model.sizes import LARGEST, size
+from holdstill.model.sizes import LARGEST, size, space
 from holdstill.model.volume import Mode
 
 Value: TypeAlias = str | int | float | bool
@@ -30,10 +31,14 @@ class Type(enum.StrEnum):
     CHOICE = "choice"
     SIZE = "size"
     """Bytes; may be written with a unit."""
+    SPACE = "space"
+    """Bytes, or a share of the volume: ``20%``. Empty: as much as whoever makes the snapshot thinks right."""
     SECONDS = "seconds"
     BOOLEAN = "boolean"
     COMMAND = "command"
     """A command line, split as a shell would, run without one. Empty: none."""
+    NAME = "name"
+    """One word. Empty: none."""
 
 
 @attrs.frozen
@@ -53,6 +58,8 @@ class Preference:
     """Seconds."""
     platforms: tuple[str, ...] = ()
     """Where it has an effect, as ``sys.platform`` begins; none named: everywhere. It is accepted everywhere."""
+    needs: Mode | None = None
+    """Without an installed provider that holds volumes like this it has no effect."""
 
     @property
     def allowed(self) -> str:
@@ -62,12 +69,16 @@ class Preference:
                 return ", ".join(self.choices)
             case Type.SIZE:
                 return "a number of bytes, or text like 64K, 1M or 2GiB"
+            case Type.SPACE:
+                return "1% to 100% of the volume, or a size like 512M, or empty for the provider's own rule"
             case Type.SECONDS:
                 return f"a number of seconds, more than 0 and at most {self.most}"
             case Type.BOOLEAN:
                 return "true or false"
             case Type.COMMAND:
                 return "a command line whose quotes are closed, or empty for none"
+            case Type.NAME:
+                return "one word of letters, digits, - and _, or empty for none"
 
     def value(self, given: object) -> Value:
         """What was given, from an options file, a program or as text, as what it means. Raises ValueError."""
@@ -81,10 +92,16 @@ class Preference:
             case Type.COMMAND, str() if "\0" not in given:
                 shlex.split(given)
                 return given
+            case Type.NAME, str() if _NAME.fullmatch(given):
+                return str(given)
             case Type.SIZE, int() if not isinstance(given, bool) and 0 <= given <= LARGEST:
                 return given
             case Type.SIZE, str():
                 return size(given)
+            case Type.SPACE, str():
+                return space(given)
+            case Type.SPACE, int() if not isinstance(given, bool) and 0 < given <= LARGEST:
+                return str(given)
             case Type.SECONDS, str():
                 return self._seconds(float(given))
             case Type.SECONDS, int() | float() if not isinstance(given, bool):
@@ -97,6 +114,7 @@ class Preference:
         return int(given) if given == int(given) else given
 
 
+_NAME: Final = re.compile(r"[\w-]{0,64}", re.ASCII)
 _BOOLEANS: Final = {"true": True, "yes": True, "false": False, "no": False}
 
 
@@ -133,6 +151,14 @@ def schema(platform: str = sys.platform) -> tuple[Preference, ...]:
             choices=tuple(OnReadError),
         ),
         Preference(
+            "retention-class",
+            general,
+            Type.NAME,
+            "",
+            "The class by which the image is kept: the image records it, for retention to read.",
+            "BackupRequest.retention_class",
+        ),
+        Preference(
             "proof",
             general,
             Type.BOOLEAN,
@@ -148,6 +174,15 @@ def schema(platform: str = sys.platform) -> tuple[Preference, ...]:
             "How a volume is held still while it is read.",
             "BackupRequest.mode",
             choices=tuple(Mode),
+        ),
+        Preference(
+            "snapshot-provider",
+            snapshot,
+            Type.NAME,
+            ANY_PROVIDER,
+            "Which provider makes the snapshot: any, the one of this name, or none, with which auto means static.",
+            "BackupRequest.snapshot_provider",
+            needs=Mode.SNAPSHOT,
         ),
         Preference(
             "on-no-snapshot",
@@ -166,6 +201,34 @@ def schema(platform: str = sys.platform) -> tuple[Preference, ...]:
             "How a mounted volume is made static: remounted read-only, or unmounted and held while it is read.",
             "BackupRequest.static_method",
             choices=tuple(StaticMethod),
+        ),
+        Preference(
+            "snapshot-cache-size",
+            snapshot,
+            Type.SPACE,
+            "",
+            "Where a snapshot keeps old blocks: a share of the volume, a size, or empty for the provider's rule.",
+            "BackupRequest.cache_size",
+            platforms=("linux", "aix"),
+            needs=Mode.SNAPSHOT,
+        ),
+        Preference(
+            "snapshot-cache-growth",
+            snapshot,
+            Type.BOOLEAN,
+            default=True,
+            help="Whether that space may be made larger when it is nearly full and there is more.",
+            drives="BackupRequest.cache_growth",
+            platforms=("linux", "aix"),
+        ),
+        Preference(
+            "changed-blocks",
+            snapshot,
+            Type.BOOLEAN,
+            default=False,
+            help="Keep the last snapshot where it can tell what changed (LVM2 thin), and read only that the next time.",
+            drives="BackupRequest.changed_blocks",
+            platforms=("linux",),
         ),
         Preference(
             "freeze-limit",

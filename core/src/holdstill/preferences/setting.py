@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from holdstill.errors import UsageError
+from holdstill.preferences.disk import change
 from holdstill.preferences.document import Keys, line_of
 from holdstill.preferences.editing import CannotEdit, edited
-from holdstill.preferences.files import VOLUME, change, understood
+from holdstill.preferences.reading import VOLUME, understood
 from holdstill.preferences.schema import Value
 from holdstill.preferences.sources import Names
+from holdstill.preferences.tsm.reading import is_named_so
 
 
 def put(path: Path, name: str, value: Value, names: Names | None) -> None:
@@ -39,4 +41,10 @@ def put(path: Path, name: str, value: Value, names: Names | None) -> None:
                 next_step="change the file by hand",
             ) from error
 
+    if is_named_so(path):
+        raise UsageError(
+            "options files of TSM are read, not changed",
+            subject=str(path),
+            next_step=f"`holdstill preferences convert {path}` prints it as a file of ours",
+        )
     change(path, edit)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import difflib
 import enum
 import os
+import re
 from collections.abc import Iterator, Mapping
 
 import attrs
 
 from holdstill.errors import UsageError
 from holdstill.model.volume import VolumeFacts
-from holdstill.preferences.files import OptionsFile, Unknown
+from holdstill.preferences.patterns import fits, is_wild
+from holdstill.preferences.said import Member, OptionsFile, Rule, Unknown
 from holdstill.preferences.schema import Preference, Value, schema, text
 
 
@@ -20,6 +22,7 @@ class Layer(enum.StrEnum):
 
     DEFAULT = "default"
     FILE = "file"
+    RULE = "rule"
     VOLUME = "volume"
     COMMAND = "command"
 
@@ -32,13 +35,18 @@ class Setting:
     layer: Layer = Layer.DEFAULT
     file: str = ""
     section: str = ""
+    """Of a volume, or the pattern of a rule."""
+    line: int | None = None
+    """Of a rule."""
 
     @property
     def origin(self) -> str:
-        """``default``, ``command``, the file, or the file and the volume's section in it."""
+        """``default``, ``command``, the file, or the file and the volume's section or the rule in it."""
         match self.layer:
             case Layer.FILE:
                 return self.file
+            case Layer.RULE:
+                return Rule(self.section, file=self.file, line=self.line).place
             case Layer.VOLUME:
                 return f'{self.file} [volume."{self.section}"]'
             case _:
@@ -52,6 +60,10 @@ class Effective:
     volume: str | None
     settings: dict[str, Setting]
     unknown: tuple[Unknown, ...] = ()
+    excluded: Rule | None = None
+    """Why no image is taken of it."""
+    domain: tuple[str, ...] = ()
+    """What is imaged where no volume is named, whatever rules say."""
 
     def __getitem__(self, name: str) -> Value:
         """The value of one preference."""
@@ -71,19 +83,29 @@ class Names:
     identity: str = ""
     places: frozenset[str] = frozenset()
     """Its device and the mounts of it, links followed."""
+    spelt: frozenset[str] = frozenset()
+    """The same, as the system spells them."""
 
     @classmethod
     def of(cls, facts: VolumeFacts) -> Names:
         """Of a volume that is here. A bind mount of a part is no name of the whole."""
         mounts = [mount.path for mount in facts.mounts if mount.root == "/" and not mount.namespace]
-        places = frozenset(os.path.realpath(place) for place in (facts.path, facts.device, *mounts))
-        return cls(facts.path, facts.identity, places)
+        spelt = frozenset((facts.path, facts.device, *mounts))
+        return cls(facts.path, facts.identity, frozenset(map(os.path.realpath, spelt)), spelt)
 
     def match(self, section: str) -> bool:
         """Does this section speak of the volume?"""
         if section and section in (self.named, self.identity):
             return True
         return section.startswith("/") and os.path.realpath(section) in self.places
+
+    def fit(self, pattern: str) -> bool:
+        """Does the pattern of a rule match one of its names, or a link below ``/dev`` that leads to it?"""
+        if any(fits(pattern, name) for name in (self.named, *self.spelt, *self.places)):
+            return True
+        if not is_wild(pattern):
+            return self.match(pattern)
+        return any(os.path.realpath(link) in self.places for link in _links(pattern))
 
 
 @attrs.frozen
@@ -94,14 +116,32 @@ class Sources:
 
     def effective(self, names: Names | None, options: Mapping[str, object] | None = None) -> Effective:
         """What is in force: defaults, then files, then sections of the volume, then ``options``, which were given with
-        the command. Within a layer what stands later is above. Raises ``UsageError`` for an option that is none.
+        the command. Within a layer what stands later is above; of all rules only one holds. Raises ``UsageError`` for
+        an option that is none.
         """
         table = schema()
         settings = {each.name: Setting(each.default) for each in table}
-        for layer in (self._general(), self._sections(names), _given(table, options or {})):
+        rule = self._rule(names)
+        for layer in (self._general(), _ruled(rule), self._sections(names), _given(table, options or {})):
             settings.update(layer)
         unknown = tuple(each for file in self.files for each in file.unknown)
-        return Effective(names.named if names else None, settings, unknown)
+        excluded = rule if rule is not None and rule.exclude else None
+        domain = tuple(member.name for member in self.domain())
+        return Effective(names.named if names else None, settings, unknown, excluded, domain)
+
+    def domain(self) -> tuple[Member, ...]:
+        """What is imaged where no volume is named, in the files' order: all that they name, without what one of them
+        names with a ``-`` before it.
+        """
+        members = [member for file in self.files for member in file.domain]
+        without = {member.name[1:] for member in members if member.name.startswith("-")}
+        named = {member.name: member for member in members if not member.name.startswith("-")}
+        return tuple(member for name, member in named.items() if name not in without)
+
+    def _rule(self, names: Names | None) -> Rule | None:
+        """The first that matches, from the bottom."""
+        rules = [rule for file in self.files for rule in file.rules]
+        return next((rule for rule in reversed(rules) if names and names.fit(rule.pattern)), None)
 
     def _general(self) -> Iterator[tuple[str, Setting]]:
         for file in self.files:
@@ -114,6 +154,20 @@ class Sources:
                 if names and names.match(section):
                     for name, value in values.items():
                         yield name, Setting(value, Layer.VOLUME, str(file.path), section)
+
+
+def _ruled(rule: Rule | None) -> Iterator[tuple[str, Setting]]:
+    if rule is not None:
+        for name, value in rule.values.items():
+            yield name, Setting(value, Layer.RULE, rule.file, rule.pattern, rule.line)
+
+
+def _links(pattern: str) -> Iterator[str]:
+    """The links below ``/dev`` that a pattern of there matches: names such as ``/dev/vg0/home``."""
+    folder = re.split(r"[*?\[\\]|\.\.\.", pattern, maxsplit=1)[0].rpartition("/")[0]
+    if f"{folder}/".startswith("/dev/"):
+        for inside, _, names in os.walk(folder):
+            yield from (path for name in names if fits(pattern, path := f"{inside}/{name}"))
 
 
 def _given(table: tuple[Preference, ...], options: Mapping[str, object]) -> Iterator[tuple[str, Setting]]:

@@ -19,14 +19,14 @@ from holdstill.repository import trees
 from holdstill.repository.codecs import Codecs
 from holdstill.repository.digests import Digests
 from holdstill.repository.index import Flags, Place
-from holdstill.repository.layout import ZERO_ID, BlobKind
+from holdstill.repository.layout import ID_SIZE, LARGEST_BLOB, ZERO_ID, BlobKind
 from holdstill.repository.loading import Shelf
 from holdstill.repository.rows import Rows, head
 from holdstill.spi.target import Target
 
 #: one ranged read asks for at most this much, and fills at most so much memory when decoded
 _LONGEST_READ: Final = 8 << 20
-_LARGEST_PLAIN: Final = 16 << 20
+_LARGEST_PLAIN: Final = 8 << 20
 #: reading across so many unwanted bytes is cheaper than another request
 _WIDEST_GAP: Final = 128 << 10
 
@@ -40,12 +40,19 @@ class PackRead:
     length: int
     places: tuple[Place, ...] = attrs.field(repr=False)
 
+    @property
+    def plain_size(self) -> int:
+        """The plain bytes of all its blobs."""
+        return sum(place.plain_length for place in self.places)
+
 
 class BlobReader:
     """Blobs by id. Thread-safe. What it knows of the packs grows while it looks for what it misses."""
 
     read_size: Final = _LONGEST_READ + _LARGEST_PLAIN
     """The most memory, in bytes, that one ``fetch`` takes."""
+    plain_size: Final = max(_LARGEST_PLAIN, LARGEST_BLOB)
+    """One read decodes to at most so many bytes."""
 
     def __init__(
         self,
@@ -113,7 +120,7 @@ class BlobReader:
 
     def missing(self, kind: BlobKind, ids: bytes) -> int:
         """How many of these ids (32 bytes each, zero ids count as there) no pack is known to hold."""
-        wanted = [blob_id for blob_id in trees.split(ids) if blob_id != ZERO_ID]
+        wanted = [ids[at * ID_SIZE : (at + 1) * ID_SIZE] for at in trees.filled(ids)]
         seen, _ = self._located(kind, wanted)
         return int(np.count_nonzero(~seen))
 
@@ -140,13 +147,24 @@ class BlobReader:
 
         A blob that is missing or damaged there is looked for in other packs. Raises ``Damaged`` naming the pack.
         """
+        room = memoryview(bytearray(read.plain_size))
+        return [(place.id, bytes(part)) for place, part in self.fetch_into(read, room)]
+
+    def fetch_into(self, read: PackRead, room: memoryview) -> list[tuple[Place, memoryview]]:
+        """The same, decoded into ``room`` (``read.plain_size`` bytes at least), back to back in the order of the pack.
+
+        Returns where each blob was and the part of ``room`` that it fills.
+        """
+        rooms = list(_cut(room, read.places))
         try:
             data = memoryview(self._range(read.key, read.offset, read.length, read.places[0].pack))
         except Damaged as damage:
-            return [(place.id, self._elsewhere(place, damage)) for place in read.places]
-        return [
-            (place.id, self._open(place, data[place.offset - read.offset :][: place.length])) for place in read.places
-        ]
+            for place, part in rooms:
+                self._elsewhere(place, damage, part)
+            return rooms
+        for place, part in rooms:
+            self._open(place, data[place.offset - read.offset :][: place.length], part)
+        return rooms
 
     def _range(self, key: str, offset: int, length: int, pack: int) -> bytes:
         """Bytes of a pack. Raises ``Damaged`` if it is missing or too short, what the target raises otherwise."""
@@ -168,26 +186,25 @@ class BlobReader:
                 self._lost.add(pack)
                 self._ways = deque(self._all_ways)
 
-    def _open(self, place: Place, encoded: Buffer) -> bytes:
+    def _open(self, place: Place, encoded: Buffer, room: memoryview) -> None:
         try:
-            return self._decoded(place, encoded)
+            self._decode(place, encoded, room)
         except Damaged as damage:
-            return self._elsewhere(place, damage)
+            self._elsewhere(place, damage, room)
 
-    def _decoded(self, place: Place, encoded: Buffer) -> bytes:
-        """The plain bytes. Nothing is decoded before its digest is right; nothing is handed out under a wrong id."""
+    def _decode(self, place: Place, encoded: Buffer, room: memoryview) -> None:
+        """Nothing is decoded before its digest is right; nothing is handed out under a wrong id."""
         row = head(place.id, place.kind, place.codec, place.plain_length, place.length)
         if not hmac.compare_digest(self._digests.of_blob(row, encoded), place.digest):
             raise Damaged(f"the blob at {place.offset} is not what its digest says", subject=place.key)
         try:
-            plain = self._codecs.decode(place.codec, encoded, place.plain_length)
+            self._codecs.decode_into(place.codec, encoded, room)
         except Damaged as damage:
             raise Damaged(f"at {place.offset}: {damage.message}", subject=place.key) from damage
-        if self._digests.blob_id(BlobKind(place.kind), plain) != place.id:
+        if self._digests.blob_id(BlobKind(place.kind), room) != place.id:
             raise Damaged(f"the blob at {place.offset} is not the one that its id names", subject=place.key)
-        return plain
 
-    def _elsewhere(self, bad: Place, damage: Damaged) -> bytes:
+    def _elsewhere(self, bad: Place, damage: Damaged, room: memoryview) -> None:
         """The same blob from any other pack, or the damage that made us look."""
         tried = {bad.pack}
         while True:
@@ -196,11 +213,19 @@ class BlobReader:
                 if place.pack not in tried:
                     tried.add(place.pack)
                     try:
-                        return self._decoded(place, self._range(place.key, place.offset, place.length, place.pack))
+                        encoded = self._range(place.key, place.offset, place.length, place.pack)
+                        return self._decode(place, encoded, room)
                     except Damaged:
                         continue
             if not self._learn_beyond(learned):
                 raise damage
+
+
+def _cut(room: memoryview, places: Sequence[Place]) -> Iterator[tuple[Place, memoryview]]:
+    at = 0
+    for place in places:
+        yield place, room[at : at + place.plain_length]
+        at += place.plain_length
 
 
 def _fits(together: list[Place], place: Place) -> bool:

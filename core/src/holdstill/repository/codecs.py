@@ -52,37 +52,39 @@ class Codecs:
 
     def encode(self, plain: Buffer) -> tuple[Codec, bytes]:
         """The tag and the encoded bytes, never more than ``plain`` has."""
-        if not self._hopeless(plain):
+        if self._tag is Codec.ZSTD or not self._hopeless(plain):
             packed = self._compress(plain)
             if len(packed) < len(plain):
                 return self._tag, packed
         return Codec.RAW, bytes(plain)
 
-    def decode(self, tag: int, encoded: Buffer, plain_length: int) -> bytes:
-        """The plain bytes: exactly ``plain_length``, and never more memory than that.
+    def decode_into(self, tag: int, encoded: Buffer, room: memoryview) -> None:
+        """Fill ``room`` with the plain bytes, which must be as many; it takes no memory beside that.
 
         Raises ``Damaged`` (without a subject: the caller knows it) for anything else.
         """
         try:
             if tag == Codec.RAW:
-                plain = bytes(encoded)
+                length = _copy(encoded, room)
             elif tag == Codec.ZLIB:
-                plain = _inflate(encoded, plain_length)
+                length = _copy(_inflate(encoded, len(room)), room)
             elif tag == Codec.ZSTD:
-                plain = self._local.decompress(encoded, plain_length)
+                length = self._local.decompress_into(encoded, room)
             else:
                 raise Damaged(f"a blob is encoded with codec {tag}, which does not exist")
         except zlib.error as error:
             raise Damaged(f"a blob cannot be decoded: {error}") from error
-        if len(plain) != plain_length:
-            raise Damaged(f"a blob has {len(plain)} bytes, not {plain_length}")
-        return plain
+        if length != len(room):
+            raise Damaged(f"a blob has {length} bytes, not {len(room)}")
 
     def _compress(self, plain: Buffer) -> bytes:
         return self._local.compressor().compress(plain) if self._tag is Codec.ZSTD else zlib.compress(plain, 1)
 
     def _hopeless(self, plain: Buffer) -> bool:
-        """Would compressing be time lost? Judged by a few KiB from the start, the middle and the end."""
+        """Would compressing be time lost? Judged by a few KiB from the start, the middle and the end.
+
+        zstd itself runs through noise faster than such a look at everything else would cost.
+        """
         if len(plain) < _TRIED_FROM:
             return False
         view = memoryview(plain)
@@ -103,15 +105,19 @@ class _Zstd(threading.local):
             self._compressor = compressor
         return self._compressor
 
-    def decompress(self, encoded: Buffer, plain_length: int) -> bytes:
+    def decompress_into(self, encoded: Buffer, room: memoryview) -> int:
         wheel = _zstandard()
         if self._decompressor is None:
             self._decompressor = wheel.ZstdDecompressor()
         try:
-            # The wheel allocates what the frame claims, so the claim is looked at first.
-            if wheel.frame_content_size(encoded) != plain_length:
+            # A frame that says its size, and has that much room, is decoded in one go, without a window of its own.
+            if wheel.frame_content_size(encoded) != len(room):
                 raise Damaged("a blob's frame claims another size than its row")
-            return self._decompressor.decompress(encoded, max_output_size=plain_length, allow_extra_data=False)
+            with self._decompressor.stream_reader(encoded, read_across_frames=True) as stream:
+                length: int = stream.readinto(room)
+                if stream.read(1):
+                    raise Damaged("a blob goes on behind its frame")
+                return length
         except wheel.ZstdError as error:
             raise Damaged(f"a blob cannot be decoded: {error}") from error
 
@@ -125,6 +131,12 @@ def _zstandard() -> ModuleType:
             next_step="Install it (pip install 'holdstill[fast]').",
         ) from error
     return zstandard
+
+
+def _copy(plain: Buffer, room: memoryview) -> int:
+    if len(plain) == len(room):
+        room[:] = plain
+    return len(plain)
 
 
 def _inflate(encoded: Buffer, plain_length: int) -> bytes:

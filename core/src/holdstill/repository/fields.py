@@ -79,6 +79,10 @@ class Fields:
             return None
         return self.below(name)
 
+    def below_if_there(self, name: str) -> Fields | None:
+        """A map inside this one, or None where there is no such field: some are there only where they say something."""
+        return self.below(name) if name in self._left else None
+
     def items(self, name: str) -> list[Any]:
         """A list of bounded length."""
         value = self._take(name)

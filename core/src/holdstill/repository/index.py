@@ -21,6 +21,7 @@ Usable = Callable[[Rows], Flags]
 
 #: what ``locate`` hands back: the row, which pack, where in it, and the row's number in the index
 _FOUND: Final = np.dtype([*STORED.descr, ("pack", "<u4"), ("offset", "<u4"), ("ordinal", "<u4")])
+_STORED: Final = list(STORED.names or ())
 #: tables smaller than this are merged whatever their sizes
 _SMALL: Final = 4096
 #: a row's place in a table: pack, then its place in the pack
@@ -147,6 +148,8 @@ class Index:
                 left, at = left[inside], at[inside]
                 same = table.prefixes[at] == words[left, 0]
                 left, at = left[same], at[same]
+                if not left.size:
+                    break
                 found = self._found(table.wheres[at])
                 good = (rows.as_words(found["id"]) == words[left]).all(axis=1) & (found["kind"] == kind) & usable(found)
                 chosen[left[good]] = found[good]
@@ -158,12 +161,11 @@ class Index:
         """The rows at these places. Ids that are asked for together mostly lie in few packs."""
         found = np.empty(wheres.size, dtype=_FOUND)
         owners, at = wheres >> _ROW_BITS, wheres & _ROW_MASK
-        for pack in np.unique(owners).tolist():
+        for pack in set(owners.tolist()):
             mine = owners == pack
             stored, wanted = self._rows[pack], at[mine]
             chosen = np.empty(wanted.size, dtype=_FOUND)
-            for name in STORED.names or ():
-                chosen[name] = stored[name][wanted]
+            chosen[_STORED] = stored[wanted]
             chosen["pack"] = pack
             chosen["offset"] = envelope.HEADER.size + rows.ends(stored)[wanted] - chosen["encoded"]
             chosen["ordinal"] = self.packs[pack].first + wanted

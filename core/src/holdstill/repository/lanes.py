@@ -29,14 +29,14 @@ Named = tuple[str, Rows]
 class Lanes:
     """Blobs in, packs and segments out. Chunks, and pages with maps, go to packs of their own.
 
-    Used by one thread. ``packed`` is called with a pack's key and rows as soon as the pack is handed to the uploads.
+    Used by one thread. ``packed`` is called with a pack's key, names and rows once it is with the uploads.
     """
 
     _number: int
     _digests: Digests
     _uploads: Uploads
     _pack_size: int
-    _packed: Callable[[str, Rows], None]
+    _packed: Callable[[str, list[tuple[BlobKind, bytes]], Rows], None]
     stored_size: int = 0
     """Bytes of all objects handed to the uploads."""
     segments: list[str] = attrs.field(factory=list)
@@ -73,7 +73,7 @@ class Lanes:
         key = layout.pack_key(self._number, secrets.token_hex(16))
         rows = builder.rows()
         self._uploads.put(key, builder.seal(self._digests, key), lambda: self._acknowledge([(key, rows)]))
-        self._packed(key, rows)
+        self._packed(key, builder.names, rows)
         self.stored_size += packs.size_of(rows)
         return PackBuilder()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from holdstill.repository.index import Place
+import numpy as np
+from numpy.typing import NDArray
+
 from holdstill.repository.layout import BlobKind
 
 
@@ -12,7 +14,7 @@ class Needs:
     """A bit for each row of the index; a blob that has no row yet is remembered by name until it has one."""
 
     def __init__(self) -> None:
-        self._bits = bytearray()
+        self._bits = np.zeros(0, dtype=np.uint8)
         self._by_name: set[tuple[BlobKind, bytes]] = set()
 
     def fresh(self, name: tuple[BlobKind, bytes], size: int) -> int:
@@ -22,21 +24,29 @@ class Needs:
         self._by_name.add(name)
         return size
 
-    def packed(self, names: Iterable[tuple[BlobKind, bytes]], first: int) -> None:
+    def packed(self, names: Sequence[tuple[BlobKind, bytes]], first: int) -> None:
         """These blobs have rows now, numbered from ``first`` on."""
-        for ordinal, name in enumerate(names, first):
-            if name in self._by_name:
-                self._by_name.remove(name)
-                self._mark(ordinal)
+        needed = [ordinal for ordinal, name in enumerate(names, first) if name in self._by_name]
+        self._by_name.difference_update(names)
+        self._mark(np.array(needed, dtype=np.uint32))
 
-    def stored(self, place: Place) -> int:
-        """The blob's encoded bytes the first time, 0 each further time."""
-        return place.length if self._mark(place.ordinal) else 0
+    def stored(self, ordinals: NDArray[np.uint32], lengths: NDArray[np.uint32]) -> int:
+        """The encoded bytes of those of these rows that were not needed yet."""
+        order = np.argsort(ordinals, kind="stable")
+        ordinals, lengths = ordinals[order], lengths[order]
+        first = np.ones(ordinals.size, dtype=np.bool_)
+        first[1:] = ordinals[1:] != ordinals[:-1]
+        return int(lengths[first][self._mark(ordinals[first])].sum(dtype=np.int64))
 
-    def _mark(self, ordinal: int) -> bool:
-        at, bit = divmod(ordinal, 8)
-        if at >= len(self._bits):
-            self._bits.extend(bytes(max(at + 1 - len(self._bits), len(self._bits), 4096)))
-        before = self._bits[at]
-        self._bits[at] |= 1 << bit
-        return self._bits[at] != before
+    def _mark(self, ordinals: NDArray[np.uint32]) -> NDArray[np.bool_]:
+        """Set the bits of distinct rows. True where a bit was not set before."""
+        if not ordinals.size:
+            return np.zeros(0, dtype=np.bool_)
+        places, bits = ordinals >> 3, np.uint8(1) << (ordinals & 7).astype(np.uint8)
+        short = int(places.max()) + 1 - self._bits.size
+        if short > 0:
+            more = max(short, self._bits.size, 4096)
+            self._bits = np.concatenate((self._bits, np.zeros(more, dtype=np.uint8)))
+        new = self._bits[places] & bits == 0
+        np.bitwise_or.at(self._bits, places, bits)
+        return np.asarray(new)

@@ -13,7 +13,7 @@ from holdstill.errors import Damaged
 from holdstill.model.buffers import Buffer
 from holdstill.repository import envelope, rows
 from holdstill.repository.digests import Digests
-from holdstill.repository.layout import LARGEST_PACK, ObjectKind
+from holdstill.repository.layout import LARGEST_PACK, BlobKind, ObjectKind
 from holdstill.repository.rows import STORED, Encoded, Rows
 from holdstill.spi.target import Target
 
@@ -29,12 +29,14 @@ class PackBuilder:
     """Collects blobs until there are enough for a pack."""
 
     _blobs: list[Encoded] = attrs.field(factory=list, init=False)
+    _footer: bytearray = attrs.field(factory=bytearray, init=False)
     size: int = attrs.field(default=0, init=False)
     """Bytes of all blobs and rows so far."""
 
     def add(self, blob: Encoded) -> None:
         """One more blob."""
         self._blobs.append(blob)
+        self._footer += blob.row
         self.size += blob.size + STORED.itemsize
 
     @property
@@ -42,13 +44,18 @@ class PackBuilder:
         """How many blobs."""
         return len(self._blobs)
 
+    @property
+    def names(self) -> list[tuple[BlobKind, bytes]]:
+        """Kind and id of each blob."""
+        return [(blob.kind, blob.id) for blob in self._blobs]
+
     def rows(self) -> Rows:
         """The rows so far."""
-        return np.frombuffer(b"".join(blob.row for blob in self._blobs), dtype=STORED)
+        return np.frombuffer(bytes(self._footer), dtype=STORED)
 
     def seal(self, digests: Digests, key: str) -> list[Buffer]:
         """The parts of the object to store under ``key``."""
-        footer = b"".join(blob.row for blob in self._blobs)
+        footer = bytes(self._footer)
         count = _COUNT.pack(len(self._blobs))
         head = envelope.header(ObjectKind.PACK, self.size + len(count))
         digest = digests.of_pack(envelope.bound_key(key), head, footer, count)

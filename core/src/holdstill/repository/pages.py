@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from holdstill.model.buffers import Buffer
@@ -17,23 +18,23 @@ _ZEROS: Final = memoryview(bytes(1 << 20))
 class Store(Protocol):
     """Where blobs go: a writer session."""
 
-    def known(self, kind: BlobKind, blob_id: bytes) -> bool:
-        """Is it stored?"""
+    def known(self, kind: BlobKind, ids: Sequence[bytes]) -> list[bool]:
+        """Are they stored?"""
         ...
 
     def encode(self, kind: BlobKind, blob_id: bytes, buffer: Buffer) -> Encoded:
         """Make it ready."""
         ...
 
-    def add(self, blob: Encoded) -> int:
-        """Store it."""
+    def add(self, kind: BlobKind, blobs: Sequence[Encoded]) -> int:
+        """Store them."""
         ...
 
 
 def store(target: Store, kind: BlobKind, blob_id: bytes, plain: Buffer) -> None:
     """Store a blob unless it is there (a zero blob always is)."""
-    if not target.known(kind, blob_id):
-        target.add(target.encode(kind, blob_id, plain))
+    if not all(target.known(kind, [blob_id])):
+        target.add(kind, [target.encode(kind, blob_id, plain)])
 
 
 def height_of(count: int, fanout: int) -> int:

@@ -8,11 +8,12 @@ import attrs
 
 from holdstill.errors import Damaged
 from holdstill.model.buffers import Buffer
-from holdstill.model.image import Image, Sizes, Tree, Unread
+from holdstill.model.image import Audit, Image, Sizes, Tree, Unread
+from holdstill.model.managed import LONGEST_LAYOUT, Managed
 from holdstill.model.volume import Consistency, Mode
 from holdstill.repository import canonical, envelope, layout
 from holdstill.repository.digests import Digests
-from holdstill.repository.fields import Fields
+from holdstill.repository.fields import LARGEST_TEXT, Fields
 from holdstill.repository.layout import ObjectKind
 from holdstill.repository.volumes import volume_from, volume_json
 
@@ -68,7 +69,10 @@ def unseal(digests: Digests, key: str, data: bytes) -> Record:
 
 
 def _image_json(image: Image) -> dict[str, Any]:
-    return {
+    there: dict[str, Any] = {"audit": attrs.asdict(image.audit)} if image.audit else {}
+    if image.managed:
+        there["managed"] = _managed_json(image.managed)
+    return there | {
         "id": image.id,
         "number": image.number,
         "host": image.host,
@@ -116,6 +120,8 @@ def _image_from(fields: Fields, key: str) -> Image:
         preferences=fields.text_map("preferences"),
         segments=_segments_from(fields),
         made_by=fields.text("made_by"),
+        audit=_audit_from(fields.below_if_there("audit")),
+        managed=_managed_from(fields.below_if_there("managed")),
     )
     _agrees(image, key)
     return image
@@ -142,6 +148,32 @@ def _tree_from(fields: Fields) -> Tree:
     return tree
 
 
+def _managed_json(managed: Managed) -> dict[str, Any]:
+    return {
+        "manager": managed.manager,
+        "client": managed.client,
+        "facts": dict(managed.facts),
+        "layout": _pieces(managed.layout),
+    }
+
+
+def _managed_from(fields: Fields | None) -> Managed | None:
+    if fields is None:
+        return None
+    manager, client, facts = fields.text("manager"), fields.text("client"), fields.text_map("facts")
+    pieces = fields.texts("layout")
+    layout = "".join(pieces)
+    if len(layout) > LONGEST_LAYOUT or _pieces(layout) != list(pieces):
+        raise fields.wrong("layout", f"is not in whole pieces, or longer than {LONGEST_LAYOUT} characters")
+    fields.done()
+    return Managed(manager, client, facts, layout)
+
+
+def _pieces(text: str) -> list[str]:
+    """Texts in a record are bounded, so a long one goes in pieces."""
+    return [text[at : at + LARGEST_TEXT] for at in range(0, len(text), LARGEST_TEXT)]
+
+
 def _sizes_from(fields: Fields) -> Sizes:
     sizes = Sizes(**{name.name: fields.number(name.name) for name in attrs.fields(Sizes)})
     fields.done()
@@ -152,6 +184,14 @@ def _unread_from(fields: Fields) -> Unread:
     unread = Unread(fields.number("offset"), fields.number("length"))
     fields.done()
     return unread
+
+
+def _audit_from(fields: Fields | None) -> Audit | None:
+    if fields is None:
+        return None
+    audit = Audit(fields.text("by"), fields.number("ranges"), fields.number("size"))
+    fields.done()
+    return audit
 
 
 def _segments_from(fields: Fields, name: str = "segments") -> tuple[str, ...]:

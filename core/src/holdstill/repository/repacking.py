@@ -53,8 +53,8 @@ class Repacking:
                         if session is None:
                             session = ended.enter_context(self._repository.begin(self._host, "upkeep"))
                             ended.enter_context(self._kept(session))
-                        if not session.known(kind, blob_id):
-                            session.add(session.encode(kind, blob_id, plain))
+                        if not all(session.known(kind, [blob_id])):
+                            session.add(kind, [session.encode(kind, blob_id, plain)])
             if session is None:
                 return Repacked(lost=tuple(self._lost))
             try:

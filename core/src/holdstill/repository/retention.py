@@ -10,7 +10,7 @@ import attrs
 
 from holdstill.errors import ClockDoubtful, UsageError
 from holdstill.model.image import Image
-from holdstill.model.retention import Retention, Verdict, Versions
+from holdstill.model.retention import Fate, Retention, Versions
 from holdstill.model.volume import Consistency
 
 #: clocks of hosts may differ by so much
@@ -38,7 +38,7 @@ def decide(
     *,
     good: Collection[str] = (),
     hurt: Collection[str] = (),
-) -> list[Verdict]:
+) -> list[Fate]:
     """A verdict on each image, by volume, the newest first. ``good`` and ``hurt``: ids of images whose verification
     ended so.
 
@@ -75,15 +75,15 @@ class _Volume:
     good: Collection[str]
     hurt: Collection[str]
 
-    def verdicts(self) -> list[Verdict]:
+    def verdicts(self) -> list[Fate]:
         reasons: dict[str, list[str]] = {each.image.id: [] for each in self.images}
         for image, reason in (*self._guarded(), *self._wanted()):
             reasons[image.id].append(reason)
         return [self._verdict(each.image, reasons[each.image.id]) for each in self.images]
 
-    def _verdict(self, image: Image, reasons: list[str]) -> Verdict:
+    def _verdict(self, image: Image, reasons: list[str]) -> Fate:
         reason = "; ".join(reasons) or "no rule keeps it"
-        return Verdict(image.id, image.host, image.volume.path, image.taken, bool(reasons), reason)
+        return Fate(image.id, image.host, image.volume.path, image.taken, bool(reasons), reason)
 
     def _guarded(self) -> Iterable[tuple[Image, str]]:
         yield self.images[0].image, "the newest"

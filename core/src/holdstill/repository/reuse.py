@@ -9,7 +9,7 @@ import numpy as np
 from holdstill.errors import Damaged, FormatTooNew
 from holdstill.repository import commits, layout
 from holdstill.repository.digests import Digests
-from holdstill.repository.index import Place
+from holdstill.repository.index import Flags
 from holdstill.repository.layout import IMAGES, BlobKind
 from holdstill.repository.ledger import Ledger
 from holdstill.repository.loading import Shelf
@@ -18,7 +18,7 @@ from holdstill.spi.target import Target
 
 
 class Stock:
-    """The packs of others, as they were when the writer began. ``find`` is thread-safe."""
+    """The packs of others, as they were when the writer began. ``locate`` is thread-safe."""
 
     def __init__(self, shelf: Shelf, listed: dict[str, int], target: Target, digests: Digests) -> None:
         self._shelf = shelf
@@ -36,15 +36,19 @@ class Stock:
             size = self._listed.get(pack.key)
             self._open[place] = size in {pack.size, -1} and not ledger.closed(pack.key)
 
-    def find(self, kind: BlobKind, blob_id: bytes) -> Place | None:
-        """The oldest row for a blob that may be relied on; whoever asks relies on it."""
-        for place in self._shelf.index.places(kind, blob_id):
-            if place.pack >= self._count:
-                return place
-            if self._open[place.pack]:
-                self._reused[place.pack] = True
-                return place
-        return None
+    def locate(self, kind: BlobKind, ids: bytes) -> tuple[Flags, Rows]:
+        """See ``Index.locate``: the oldest rows that may be relied on; whoever asks relies on them."""
+        seen, found = self._shelf.index.locate(kind, ids, self._usable)
+        owners = found["pack"][seen]
+        self._reused[owners[owners < self._count]] = True
+        return seen, found
+
+    def _usable(self, found: Rows) -> Flags:
+        """Rows of our own packs, and of open ones."""
+        usable = found["pack"] >= self._count
+        others = ~usable
+        usable[others] = self._open[found["pack"][others]]
+        return usable
 
     def to_adopt(self) -> Iterator[tuple[str, Rows]]:
         """Reused packs that no record's segment names, and all orphans, with their rows.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Self
 
@@ -76,43 +76,52 @@ class WriterSession:
         """Bytes of packs and segments that this session has written; all of them after ``flush``."""
         return self._lanes.stored_size
 
-    def known(self, kind: BlobKind, blob_id: bytes) -> bool:
-        """Is the blob stored where this image may rely on it (or is it the zero blob)? Thread-safe."""
-        return blob_id == ZERO_ID or (kind, blob_id) in self._fresh or self._stock.find(kind, blob_id) is not None
+    def known(self, kind: BlobKind, ids: Sequence[bytes]) -> list[bool]:
+        """Is each of these blobs stored where this image may rely on it (or is it the zero blob)? Thread-safe."""
+        flags = [blob_id == ZERO_ID or (kind, blob_id) in self._fresh for blob_id in ids]
+        left = [at for at, flag in enumerate(flags) if not flag]
+        if left:
+            seen, _ = self._stock.locate(kind, b"".join(ids[at] for at in left))
+            for at, flag in zip(left, seen.tolist(), strict=True):
+                flags[at] = flag
+        return flags
 
     def encode(self, kind: BlobKind, blob_id: bytes, buffer: Buffer) -> Encoded:
         """The blob, ready to be added. Pure computation, thread-safe; the bytes are copied or compressed."""
         return encoded_blob(self._digests, kind, blob_id, len(buffer), self._codecs.encode(buffer))
 
-    def add(self, blob: Encoded) -> int:
-        """Store it. Returns its encoded bytes, or 0 if it is stored already. Waits while too much is on its way.
+    def add(self, kind: BlobKind, blobs: Sequence[Encoded]) -> int:
+        """Store these blobs of one kind. Returns how many of them were not stored yet. Waits while too much is on its
+        way.
 
         Raises the first error of an earlier put.
         """
-        if self.known(blob.kind, blob.id):
-            return 0
-        self._fresh[blob.kind, blob.id] = blob.size
-        self._lanes.add(blob)
-        return blob.size
+        flags = self.known(kind, [blob.id for blob in blobs])
+        fresh = {blob.id: blob for blob, known in zip(blobs, flags, strict=True) if not known}
+        for blob in fresh.values():
+            self._fresh[kind, blob.id] = blob.size
+            self._lanes.add(blob)
+        return len(fresh)
 
-    def _packed(self, key: str, rows: Rows) -> None:
+    def _packed(self, key: str, names: list[tuple[BlobKind, bytes]], rows: Rows) -> None:
         # The rows are in the index before they leave ``_fresh``, so that ``known`` finds them in one or the other.
         first = self._index.row_count
-        names = [(BlobKind(int(row["kind"])), row["id"].tobytes()) for row in rows]
         self._index.add([(key, rows)])
         self._needs.packed(names, first)
         for name in names:
             del self._fresh[name]
 
-    def need(self, kind: BlobKind, blob_id: bytes) -> int:
-        """The encoded bytes of a known blob the first time this image needs it, 0 each further time."""
-        if blob_id == ZERO_ID:
-            return 0
-        if (size := self._fresh.get((kind, blob_id))) is not None:
-            return self._needs.fresh((kind, blob_id), size)
-        place = self._stock.find(kind, blob_id)
-        assert place is not None, "only what is known can be needed"
-        return self._needs.stored(place)
+    def need(self, kind: BlobKind, ids: Sequence[bytes]) -> int:
+        """The encoded bytes of those of these known blobs that this image did not need yet."""
+        fresh, stored = 0, []
+        for blob_id in ids:
+            if (size := self._fresh.get((kind, blob_id))) is not None:
+                fresh += self._needs.fresh((kind, blob_id), size)
+            elif blob_id != ZERO_ID:
+                stored.append(blob_id)
+        seen, found = self._stock.locate(kind, b"".join(stored))
+        assert seen.all(), "only what is known can be needed"
+        return fresh + self._needs.stored(found["ordinal"], found["encoded"])
 
     def chunks(self) -> TreeBuilder:
         """The list of the image's chunk ids, to be appended in order."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 import attrs
+import numpy as np
 
 from holdstill.errors import Damaged
 from holdstill.model.extents import Extents
@@ -46,27 +47,27 @@ class _Walk:
         if level == 0:
             yield first, count, ids
             return
-        reach = self.fanout**level
-        end = first + count
-        for zero, group in itertools.groupby(split(ids), key=ZERO_ID.__eq__):
-            if zero:
-                past = min(end, first + reach * sum(1 for _ in group))
-                yield first, past - first, None
-                first = past
-                continue
-            while batch := list(itertools.islice(group, _TOGETHER)):
-                for page in self._pages(batch, level, first, end):
-                    past = min(end, first + reach)
-                    if page is not None:
-                        yield from self.below(page, level - 1, first, past - first)
-                    first = past
+        reach, end, told = self.fanout**level, first + count, first
+        places = filled(ids)
+        for start in range(0, len(places), _TOGETHER):
+            some = places[start : start + _TOGETHER]
+            begins = [first + place * reach for place in some]
+            wanted = [ids[place * ID_SIZE : (place + 1) * ID_SIZE] for place in some]
+            for begin, page in zip(begins, self._pages(wanted, level, begins, end), strict=True):
+                if told < begin:
+                    yield told, begin - told, None
+                told = min(end, begin + reach)
+                if page is not None:
+                    yield from self.below(page, level - 1, begin, told - begin)
+        if told < end:
+            yield told, end - told, None
 
-    def _pages(self, batch: list[bytes], level: int, first: int, end: int) -> Iterator[bytes | None]:
-        pages = self._fetched(batch)
+    def _pages(self, wanted: list[bytes], level: int, begins: list[int], end: int) -> Iterator[bytes | None]:
+        pages = self._fetched(wanted)
         reach = self.fanout**level
-        for at, page_id in enumerate(batch):
+        for begin, page_id in zip(begins, wanted, strict=True):
             page = pages.get(page_id)
-            covered = min(end - first - at * reach, reach)
+            covered = min(end - begin, reach)
             if page is not None and len(page) != -(-covered // (reach // self.fanout)) * ID_SIZE:
                 self._tell(Damaged(f"{len(page)} bytes are wrong at its place", subject=f"page {page_id.hex()}"))
                 page = None
@@ -111,6 +112,13 @@ def map_of(reader: BlobReader, fanout: int, image: Image) -> Iterator[Extents]:
 def fetched(reader: BlobReader, kind: BlobKind, ids: list[bytes]) -> dict[bytes, bytes]:
     """The plain bytes of a few blobs, by id."""
     return dict(itertools.chain.from_iterable(map(reader.fetch, reader.plan(kind, ids))))
+
+
+def filled(ids: bytes) -> list[int]:
+    """Which of these ids, by their number, are not the zero id."""
+    words = np.frombuffer(ids, dtype=np.uint64).reshape(-1, ID_SIZE // 8)
+    places: list[int] = np.flatnonzero(words.any(axis=1)).tolist()
+    return places
 
 
 def split(ids: bytes) -> Iterator[bytes]:

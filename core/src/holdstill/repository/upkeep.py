@@ -14,7 +14,7 @@ from holdstill.model.events import Question
 from holdstill.model.image import Image
 from holdstill.model.requests import PruneRequest
 from holdstill.model.results import PruneResult
-from holdstill.model.retention import Verdict
+from holdstill.model.retention import Fate
 from holdstill.repository.checks import Checks
 from holdstill.repository.prune import Prune
 from holdstill.repository.repository import Repository
@@ -54,9 +54,7 @@ def prune(
     return attrs.evolve(result, images=tuple(verdicts))
 
 
-def _verdicts(
-    repository: Repository, request: PruneRequest, images: Sequence[Image], now: dt.datetime
-) -> list[Verdict]:
+def _verdicts(repository: Repository, request: PruneRequest, images: Sequence[Image], now: dt.datetime) -> list[Fate]:
     """Of every image, if there is a policy. A protected one is always kept."""
     if request.retention is None:
         return []

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import abc
 import enum
+from collections.abc import Callable, Mapping
 
 import attrs
 
-from holdstill.model.choices import StaticMethod
+from holdstill.errors import PluginError
+from holdstill.model.choices import ANY_PROVIDER, StaticMethod
 from holdstill.model.extents import Extents
+from holdstill.model.image import Audit
 from holdstill.model.volume import Consistency, Mode
 from holdstill.spi.holds import Holds
 from holdstill.spi.reader import Reader
 from holdstill.spi.runner import NoRunner, Runner
+from holdstill.spi.volume import Volume
 
 
 @attrs.frozen
@@ -39,6 +43,11 @@ class Exactness(enum.StrEnum):
     """Nothing is claimed."""
 
 
+def nowhere(path: str) -> Volume:
+    """For who needs no other volume. Raises ``PluginError``."""
+    raise PluginError("no other volume can be looked for here", subject=path)
+
+
 @attrs.frozen
 class HoldRequest:
     """What a provider is asked for when it makes a still or a freeze."""
@@ -57,6 +66,10 @@ class HoldRequest:
     """With ``static``."""
     runner: Runner = attrs.field(factory=NoRunner)
     """What programs are started with."""
+    provider: str = ANY_PROVIDER
+    """The name of the one plugin that is to be asked; the core asks no other."""
+    find: Callable[[str], Volume] = nowhere
+    """The volume behind an absolute path, as the platform knows it: a snapshot's device is read by that, too."""
 
 
 class Still(abc.ABC):
@@ -102,6 +115,39 @@ class Still(abc.ABC):
         """
         return None
 
+    def audit(self, unused: Extents) -> Audit | None:
+        """Ask somebody else than the reader of the map whether these bytes, which it calls unused, are that; only
+        where the answer is of the same instant as the still. None: there is nobody to ask. Raises ``StructureFault``
+        for bytes that are in use; then the map is not believed. Asked once, before anything is copied.
+        """
+        return None
+
+    def grow(self) -> bool:
+        """Make the snapshot's space larger, if that can be. Is it larger now? Never raises. Asked for when it is nearly
+        full, from the thread that asks ``fill``; may take as long as a storage command does.
+        """
+        return False
+
+    def mark(self) -> dict[str, str]:
+        """What a later still of this volume needs to know to tell what changed since this one, if this one is kept.
+        Empty: such a thing cannot be.
+        """
+        return {}
+
+    def changed_since(self, mark: Mapping[str, str]) -> Extents | str:
+        """The bytes that may differ from those of the still that ``mark`` is of; or why that cannot be told (a
+        sentence). Too much is slow, too little is data loss: ``mark`` is not believed in any part that can be checked.
+        """
+        return "nothing here remembers what changed"
+
+    def keep(self, keeper: str) -> None:
+        """When it is released, keep what ``mark`` is of, in the name of ``keeper``, and let go of what was kept before
+        of this volume in that name. Asked for only when ``mark`` says that it can be.
+        """
+
+    def let_go(self, keeper: str) -> None:
+        """Let go of what was kept of this volume in the name of ``keeper``. Raises ``HoldstillError``."""
+
     def all_was_read(self) -> None:
         """The last read is done: what costs the host something, and is of no more use, may go at once. ``untrue``
         then answers for what was read until now.
@@ -124,6 +170,10 @@ class Freeze(abc.ABC):
     @abc.abstractmethod
     def ended(self) -> str | None:
         """Why the freeze no longer held at some moment since it began (a sentence), or None: it held. Sticky."""
+
+    def audit(self, unused: Extents) -> Audit | None:
+        """See ``Still.audit``."""
+        return None
 
     @abc.abstractmethod
     def thaw(self) -> None:

@@ -74,6 +74,11 @@ def repository_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def options_option(parser: argparse.ArgumentParser) -> None:
+    """``--options``."""
+    parser.add_argument("--options", metavar="FILE", help="read this options file, ours or a dsm.opt, and no other")
+
+
 def yes_option(parser: argparse.ArgumentParser) -> None:
     """``--yes``."""
     parser.add_argument(
@@ -90,6 +95,19 @@ def image_argument(parser: argparse.ArgumentParser) -> None:
     """``IMAGE`` and the ``--volume`` that tells whose latest."""
     parser.add_argument("image", metavar="IMAGE", help="an image id, the beginning of one, or `latest`")
     parser.add_argument("--volume", metavar="VOLUME", help="with `latest`: the latest image of this volume")
+
+
+def space(text: str) -> str:
+    """A size, or a share of a volume like ``20%``, as ``holdstill.model.sizes`` reads them."""
+    try:
+        return sizes.space(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def client_options() -> list[str]:
+    """The levels of backup clients that the rules on volume managers tell apart."""
+    return ["5.3", "5.4"]
 
 
 def size(text: str) -> int:

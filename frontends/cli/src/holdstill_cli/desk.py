@@ -27,8 +27,10 @@ class Desk:
 
     @cached_property
     def engine(self) -> Engine:
-        """The engine with whatever plugins are installed."""
-        return self._make_engine()
+        """The engine with whatever plugins are installed, and the options file that was named."""
+        engine = self._make_engine()
+        options = getattr(self.asked, "options", None)
+        return engine.with_options(options) if options else engine
 
     @property
     def url(self) -> str:

@@ -104,4 +104,7 @@ def _report(fault: BaseException, talk: Talk) -> ExitCode:
 def _installed_engine() -> Engine:
     from holdstill import Engine  # brings numpy and every plugin
 
+    # Threads that come back from the codec, a digest or the disk want the interpreter for a moment only: let none of
+    # them wait for five milliseconds.
+    sys.setswitchinterval(0.0005)
     return Engine()

@@ -32,6 +32,8 @@ def image_answer(image: Image) -> dict[str, Any]:
         "notes": image.notes,
         "preferences": image.preferences,
         "made_by": image.made_by,
+        "audit": image.audit,
+        "managed": image.managed,
         "volume_facts": image.volume,
     }
 

@@ -51,7 +51,7 @@ class Layout:
     def columns(self, stride: int) -> np.dtype[np.void]:
         """The same table for numpy, for many structures ``stride`` bytes apart; what ends past ``stride`` is absent."""
         rows = [
-            (name, at, np.dtype(self.order + form))
+            (name, at, np.dtype(self._for_numpy(form)))
             for name, at, form in self.fields
             if at + struct.calcsize(self.order + form) <= stride
         ]
@@ -63,6 +63,10 @@ class Layout:
                 "itemsize": stride,
             }
         )
+
+    def _for_numpy(self, form: str) -> str:
+        """A ``struct`` format in numpy's words. Bytes lose their trailing zeros; they still compare as they should."""
+        return f"S{form[:-1]}" if form.endswith("s") else self.order + form
 
     def offset_of(self, field: str) -> int:
         """Where ``field`` begins, in bytes from the structure's own start."""

@@ -28,7 +28,9 @@ class Signature:
     uuid: tuple[int, int] | None = None
     encoding: str = "utf-8"
     written: str = "uuid"
-    """How the UUID is shown: ``uuid``, ``text``, ``serial`` (FAT), ``serial64`` (NTFS), ``lvm``."""
+    """How the UUID is shown: ``uuid``, ``text``, ``serial`` (FAT), ``serial64`` (NTFS), ``ufs-little``, ``ufs-big``,
+    ``lvm``.
+    """
     round_to: int = 1
 
 
@@ -39,18 +41,39 @@ def _swap(page: int) -> tuple[Signature, ...]:
     )
 
 
+def _hibernation(page: int) -> tuple[Signature, ...]:
+    """What the kernel, uswsusp, its successor and TuxOnIce put in place of the signature of swap."""
+    marks = (b"S1SUSPEND", b"S2SUSPEND", b"ULSUSPEND", b"LINHIB0001", b"\xed\xc3\x02\xe9\x98\x56\xe5\x0c")
+    return tuple(Signature("swsuspend", page - 10, magic, (_KIB + 28, 16), (_KIB + 12, 16)) for magic in marks)
+
+
+def _ufs(superblock: int, magic: int) -> tuple[Signature, ...]:
+    """In both byte orders."""
+    return tuple(
+        Signature(
+            "ufs", superblock + 1372, magic.to_bytes(4, order), None, (superblock + 144, 8), written=f"ufs-{order}"
+        )
+        for order in ("little", "big")
+    )
+
+
 def _lvm2(sector: int) -> Signature:
     return Signature("LVM2_member", sector * 512 + 24, b"LVM2 001", None, (sector * 512 + 32, 32), written="lvm")
 
+
+#: UFS and the HFS of HP-UX; with long names; with feature bits; above 4 GB; with 4 GB files (libblkid ufs.c); Solaris
+#: above a terabyte (illumos ufs_fs.h)
+_UFS1: Final = (0x00011954, 0x00095014, 0x00195612, 0x05231994, 0x00612195, 0x00DECADE)
+_UFS2: Final = 0x19540119
 
 #: containers come first: what they hold may itself look like a file system
 SIGNATURES: Final = (
     Signature("crypto_LUKS", 0, b"LUKS\xba\xbe\x00\x01", None, (168, 40), written="text"),
     Signature("crypto_LUKS", 0, b"LUKS\xba\xbe\x00\x02", (24, 48), (168, 40), written="text"),
     Signature("BitLocker", 3, b"-FVE-FS-"),
-    *(_lvm2(sector) for sector in range(4)),
     Signature("LVM1_member", 0, b"HM\x01\x00"),
     Signature("LVM1_member", 0, b"HM\x02\x00"),
+    *(_lvm2(sector) for sector in range(4)),
     Signature("DM_snapshot_cow", 0, b"SnAp"),
     Signature("linux_raid_member", 0, b"\xfc\x4e\x2b\xa9\x01\x00\x00\x00", (32, 32), (16, 16)),
     Signature("linux_raid_member", 4 * _KIB, b"\xfc\x4e\x2b\xa9\x01\x00\x00\x00", (32, 32), (16, 16)),
@@ -68,18 +91,24 @@ SIGNATURES: Final = (
     Signature("vfat", 82, b"FAT32   ", (71, 11), (67, 4), "cp437", "serial"),
     Signature("vfat", 54, b"FAT16   ", (43, 11), (39, 4), "cp437", "serial"),
     Signature("vfat", 54, b"FAT12   ", (43, 11), (39, 4), "cp437", "serial"),
+    Signature("vfat", 82, b"MSWIN", (71, 11), (67, 4), "cp437", "serial"),
+    Signature("vfat", 54, b"MSDOS", (43, 11), (39, 4), "cp437", "serial"),
+    Signature("vfat", 54, b"FAT     ", (43, 11), (39, 4), "cp437", "serial"),
+    Signature("ReFS", 0, b"\0\0\0ReFS\0"),
+    *(signature for page in (4, 8, 16, 32, 64) for signature in _hibernation(page * _KIB)),
     *(signature for page in (4, 8, 16, 32, 64) for signature in _swap(page * _KIB)),
     Signature("f2fs", _KIB, b"\x10\x20\xf5\xf2", (_KIB + 124, 64), (_KIB + 108, 16), "utf-16-le"),
     Signature("nilfs2", _KIB + 6, b"\x34\x34"),
     Signature("reiserfs", 64 * _KIB + 52, b"ReIsEr", (64 * _KIB + 100, 16), (64 * _KIB + 84, 16)),
     Signature("gfs2", 64 * _KIB, b"\x01\x16\x19\x70\x00\x00\x00\x01"),
     *(Signature("ocfs2", block * _KIB, b"OCFSV2") for block in (1, 2, 4, 8)),
-    Signature("ufs", 8 * _KIB + 1372, b"\x54\x19\x01\x00"),
-    Signature("ufs", 8 * _KIB + 1372, b"\x00\x01\x19\x54"),
+    *(signature for magic in _UFS1 for signature in _ufs(8 * _KIB, magic)),
+    *(signature for start in (8, 64, 256) for signature in _ufs(start * _KIB, _UFS2)),
     Signature("vxfs", _KIB, b"\xf5\xfc\x01\xa5"),
     Signature("vxfs", 8 * _KIB, b"\xa5\x01\xfc\xf5"),
     Signature("hfsplus", _KIB, b"H+\x00\x04"),
     Signature("hfsplus", _KIB, b"HX\x00\x05"),
+    Signature("hfs", _KIB, b"BD"),
     Signature("apfs", 32, b"NXSB"),
     Signature("erofs", _KIB, b"\xe2\xe1\xf5\xe0", (_KIB + 64, 16), (_KIB + 48, 16)),
     Signature("squashfs", 0, b"hsqs"),
@@ -105,6 +134,10 @@ def shown_uuid(raw: bytes, written: str) -> str:
             return f"{number >> 16:04X}-{number & 0xFFFF:04X}"
         case "serial64":
             return f"{number:016X}"
+        case "ufs-little":
+            return raw[3::-1].hex() + raw[:3:-1].hex()
+        case "ufs-big":
+            return raw.hex()
         case "lvm":
             text = raw.decode("ascii", "replace")
             return "-".join((text[:6], *(text[at : at + 4] for at in range(6, 26, 4)), text[26:]))

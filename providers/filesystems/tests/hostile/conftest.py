@@ -12,8 +12,8 @@ from holdstill.errors import StructureFault
 from holdstill.model.blockmap import WholeVolume
 from holdstill.model.extents import Extents, union_of
 from holdstill_filesystems import plugin
+from holdstill_filesystems.blocks import Blocks
 from holdstill_filesystems.ext import superblock
-from holdstill_filesystems.ext.blocks import Blocks
 from holdstill_filesystems.ext.groups import read_groups
 from holdstill_testing.fakes.file_reader import FileReader
 

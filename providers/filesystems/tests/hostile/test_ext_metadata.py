@@ -11,10 +11,10 @@ import pytest
 
 from holdstill.model.blockmap import BlockMap
 from holdstill_filesystems import plugin
+from holdstill_filesystems.blocks import Blocks
 from holdstill_filesystems.crc import CRC32C
 from holdstill_filesystems.ext import groups as groups_module
 from holdstill_filesystems.ext import superblock
-from holdstill_filesystems.ext.blocks import Blocks
 from holdstill_filesystems.ext.groups import descriptor_blocks, read_groups
 from holdstill_testing.fakes.file_reader import FileReader
 from holdstill_testing.torture import dice, rounds

@@ -8,9 +8,11 @@ from typing import Final
 from holdstill_cli.commands import (
     backup,
     check,
+    compat,
     completion,
     delete,
     images,
+    import_,
     init,
     map,  # noqa: A004  # the command's name
     preferences,
@@ -28,6 +30,7 @@ from holdstill_cli.commands import (
 COMMANDS: Final[tuple[ModuleType, ...]] = (
     init,
     backup,
+    import_,
     images,
     show,
     restore,
@@ -42,5 +45,6 @@ COMMANDS: Final[tuple[ModuleType, ...]] = (
     providers,
     target,
     recover,
+    compat,
     completion,
 )

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 
-from holdstill import BackupRequest, BackupResult, Mode, OnNoSnapshot, OnReadError, StaticMethod
-from holdstill.errors import Cancelled, ExitCode, HoldstillError
-from holdstill_cli.arguments import Commands, bytes_option, command, repository_option, size, yes_option
+from holdstill import BackupRequest, BackupResult, Mode, Noted, OnNoSnapshot, OnReadError, StaticMethod
+from holdstill.errors import Cancelled, ExitCode, HoldstillError, UsageError
+from holdstill_cli import faults
+from holdstill_cli.arguments import (
+    Commands,
+    bytes_option,
+    command,
+    options_option,
+    repository_option,
+    size,
+    space,
+    yes_option,
+)
 from holdstill_cli.desk import Desk
-from holdstill_cli.faults import told
 from holdstill_cli.shapes import backup_answer, filesystem_name
 from holdstill_cli.tables import facts, took
 
@@ -26,18 +36,23 @@ def add(commands: Commands) -> None:
         "backup",
         run,
         does="Take an image of each volume.",
-        more="Only blocks in use are read, and only what is new is stored.",
+        more="Only blocks in use are read, and only what is new is stored.\n"
+        "Without VOLUME: the domain of the options files.",
         example="holdstill backup --repo /backup/repo /home /dev/vg/data",
     )
+    parser.usage = "%(prog)s [OPTION...] [VOLUME...]"
     repository_option(parser)
+    options_option(parser)
     yes_option(parser)
     bytes_option(parser)
     parser.add_argument(
-        "volumes", metavar="VOLUME", nargs="+", help="a device, a mount point, or a file that holds a file system"
+        "volumes", metavar="VOLUME", nargs="*", help="a device, a mount point, or a file that holds a file system"
     )
     parser.add_argument(
         "--gap-size", metavar="SIZE", type=size, help="read along unused gaps up to this size; 0 takes every byte"
     )
+    parser.add_argument("--as-raw", action="store_true", help="every byte of the device, whatever is on it")
+    parser.add_argument("--retention-class", metavar="NAME", help="the class by which the image is kept")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done; store nothing")
     parser.add_argument(
         "--on-read-error",
@@ -45,6 +60,9 @@ def add(commands: Commands) -> None:
         help="what an unreadable range means: give up (fail), or zeros and a warning (zero)",
     )
     held = parser.add_argument_group("how it is held")
+    held.add_argument(
+        "--together", action="store_true", help="hold all volumes before the first byte of any of them is read"
+    )
     held.add_argument("--mode", choices=[str(mode) for mode in Mode], help="how to hold it still")
     held.add_argument(
         "--on-no-snapshot",
@@ -56,6 +74,24 @@ def add(commands: Commands) -> None:
         choices=[str(method) for method in StaticMethod],
         help="how a mounted volume is made static: read-only where it is, or unmounted",
     )
+    held.add_argument("--snapshot-root", metavar="VOLUME", help="read this snapshot of it, which you made and remove")
+    held.add_argument("--snapshot-provider", metavar="NAME", help="who makes the snapshot: any, NAME, or none")
+    held.add_argument(
+        "--snapshot-cache-size",
+        metavar="SIZE|PERCENT",
+        type=space,
+        help="space for a snapshot's old blocks: a size, or like 20%%",
+    )
+    held.add_argument(
+        "--snapshot-cache-growth",
+        action=argparse.BooleanOptionalAction,
+        help="may that space be made larger when it is nearly full",
+    )
+    held.add_argument(
+        "--changed-blocks",
+        action=argparse.BooleanOptionalAction,
+        help="keep the snapshot where it can tell what changed (LVM2 thin), and read only that the next time",
+    )
     held.add_argument("--freeze-limit", metavar="SECONDS", type=float, help="how long a freeze may last")
     held.add_argument("--presnapshotcmd", metavar="COMMAND", help="run this before the volume is held")
     held.add_argument("--postsnapshotcmd", metavar="COMMAND", help="run this as soon as its users may go on")
@@ -64,26 +100,53 @@ def add(commands: Commands) -> None:
 
 def run(desk: Desk) -> ExitCode:
     """Do it."""
-    if len(desk.asked.volumes) > 1:
-        return _each(desk)
-    result = _backup(desk.asked.volumes[0], desk)
-    return desk.answer(backup_answer(result), _lines(result, desk))
+    root = desk.asked.snapshot_root
+    if root and len(desk.asked.volumes) != 1:
+        raise UsageError("a snapshot is of one volume", subject=root, next_step="name the volume of --snapshot-root")
+    volumes = desk.asked.volumes or _domain(desk)
+    if len(volumes) > 1:
+        return _together(volumes, desk) if desk.asked.together else _each(volumes, desk)
+    result = _backup(volumes[0], desk)
+    return desk.answer(backup_answer(result), told(result, desk))
 
 
-def _each(desk: Desk) -> ExitCode:
+def _domain(desk: Desk) -> list[str]:
+    domain = desk.engine.domain()
+    for volume, place in domain.excluded.items():
+        desk.talk.tell(Noted(f"left out, says {place}", volume))
+    return list(domain.volumes)
+
+
+def _each(volumes: list[str], desk: Desk) -> ExitCode:
     """One volume after the other, each whatever became of the one before; only an interruption ends it all."""
     undone = []
-    for volume in desk.asked.volumes:
+    for volume in volumes:
         try:
             result = _backup(volume, desk)
         except Cancelled:
             raise
         except (HoldstillError, OSError, MemoryError) as fault:
             undone.append(volume)
-            desk.talk.part({"volume": volume}, (), told(fault))
+            desk.talk.part({"volume": volume}, (), faults.told(fault))
         else:
-            desk.talk.part(backup_answer(result), [*_lines(result, desk), ""], None)
-    return desk.answer({}, (), error=_not_done(undone, desk))
+            desk.talk.part(backup_answer(result), [*told(result, desk), ""], None)
+    return desk.answer({}, (), error=_not_done(undone, len(volumes)))
+
+
+def _together(volumes: list[str], desk: Desk) -> ExitCode:
+    """All are held before the first byte is read."""
+    undone = []
+    with desk.job() as talk:
+        requests = [_request(volume, desk) for volume in volumes]
+        answers = desk.engine.backup_together(desk.url, requests, talk)
+    for volume, answer in zip(volumes, answers, strict=True):
+        if isinstance(answer, HoldstillError):
+            undone.append(volume)
+            desk.talk.part({"volume": volume}, (), faults.told(answer))
+        else:
+            talk.heed(answer.warnings)
+            desk.talk.part(backup_answer(answer), [*told(answer, desk), ""], None)
+    return desk.answer({}, (), error=_not_done(undone, len(volumes)))
 
 
 def _backup(volume: str, desk: Desk) -> BackupResult:
@@ -93,11 +156,11 @@ def _backup(volume: str, desk: Desk) -> BackupResult:
     return result
 
 
-def _not_done(undone: list[str], desk: Desk) -> HoldstillError | None:
+def _not_done(undone: list[str], asked: int) -> HoldstillError | None:
     if not undone:
         return None
     return VolumesNotDone(
-        f"{len(undone)} of {len(desk.asked.volumes)} volumes were not imaged: {', '.join(undone)}",
+        f"{len(undone)} of {asked} volumes were not imaged: {', '.join(undone)}",
         next_step="the reason for each was said above; run the command again for these",
     )
 
@@ -110,9 +173,16 @@ def _request(volume: str, desk: Desk) -> BackupRequest:
         mode=asked.mode and Mode(asked.mode),
         gap_size=asked.gap_size,
         dry_run=asked.dry_run,
+        as_raw=asked.as_raw,
         on_read_error=asked.on_read_error and OnReadError(asked.on_read_error),
         on_no_snapshot=asked.on_no_snapshot and OnNoSnapshot(asked.on_no_snapshot),
+        snapshot_root=asked.snapshot_root,
+        snapshot_provider=asked.snapshot_provider,
+        retention_class=asked.retention_class,
         static_method=asked.static_method and StaticMethod(asked.static_method),
+        cache_size=asked.snapshot_cache_size,
+        cache_growth=asked.snapshot_cache_growth,
+        changed_blocks=asked.changed_blocks,
         freeze_limit=asked.freeze_limit,
         pre_command=asked.presnapshotcmd,
         post_command=asked.postsnapshotcmd,
@@ -120,7 +190,8 @@ def _request(volume: str, desk: Desk) -> BackupRequest:
     )
 
 
-def _lines(result: BackupResult, desk: Desk) -> Iterator[str]:
+def told(result: BackupResult, desk: Desk) -> Iterator[str]:
+    """A backup's result, for people."""
     yield from facts(
         [
             ("volume", result.volume.path),

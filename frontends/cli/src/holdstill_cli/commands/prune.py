@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 
-from holdstill import PruneRequest, PruneResult, Retention, Verdict, Versions
+from holdstill import Fate, PruneRequest, PruneResult, Retention, Versions
 from holdstill.errors import ExitCode
 from holdstill_cli.arguments import (
     Commands,
@@ -143,7 +143,7 @@ def _lines(result: PruneResult, desk: Desk) -> Iterator[str]:
     )
 
 
-def _verdicts(images: Sequence[Verdict]) -> Iterator[str]:
+def _verdicts(images: Sequence[Fate]) -> Iterator[str]:
     if images:
         rows = [
             (

@@ -6,7 +6,15 @@ import argparse
 
 from holdstill import RestoreRequest
 from holdstill.errors import ExitCode
-from holdstill_cli.arguments import Commands, bytes_option, command, image_argument, repository_option, yes_option
+from holdstill_cli.arguments import (
+    Commands,
+    bytes_option,
+    command,
+    image_argument,
+    options_option,
+    repository_option,
+    yes_option,
+)
 from holdstill_cli.desk import Desk
 from holdstill_cli.tables import facts, took
 
@@ -22,12 +30,14 @@ def add(commands: Commands) -> None:
         example="holdstill restore --repo /backup/repo 3f9ac2d1 --to /dev/vg/home",
     )
     repository_option(parser)
+    options_option(parser)
     yes_option(parser)
     bytes_option(parser)
     image_argument(parser)
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--to", metavar="VOLUME", help="overwrite this volume")
     target.add_argument("--to-file", metavar="FILE", help="write this file, sparse")
+    target.add_argument("--to-new-lv", metavar="VG/NAME", help="make this logical volume first, large enough")
     parser.add_argument(
         "--proof", action=argparse.BooleanOptionalAction, help="read the target back and compare, or do not"
     )
@@ -43,6 +53,7 @@ def run(desk: Desk) -> ExitCode:
         to_file=desk.asked.to_file,
         proof=desk.asked.proof,
         unmount=desk.asked.unmount,
+        to_new_volume=desk.asked.to_new_lv,
     )
     with desk.job() as talk:
         result = desk.engine.restore(desk.url, request, talk)

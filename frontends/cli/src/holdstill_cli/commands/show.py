@@ -9,7 +9,7 @@ from holdstill.errors import ExitCode
 from holdstill_cli.arguments import Commands, bytes_option, command, image_argument, repository_option
 from holdstill_cli.desk import Desk
 from holdstill_cli.shapes import image_answer, verified_words
-from holdstill_cli.tables import facts, took
+from holdstill_cli.tables import facts, printable, took
 
 
 def add(commands: Commands) -> None:
@@ -59,8 +59,27 @@ def _lines(image: Image, verified: str, desk: Desk, *, protected: bool) -> Itera
             ),
             *(("unreadable", f"{hole.length} bytes at {hole.offset}, zeros in the image") for hole in image.unread),
             *(("note", note) for note in image.notes),
+            ("map", _audited(image, desk)),
             ("verified", verified or "never"),
             ("protected", "yes" if protected else ""),
             ("made by", image.made_by),
+            *_managed(image),
         ]
     )
+    if image.managed is not None and image.managed.layout:
+        yield ""
+        yield from (printable(line.expandtabs(4)) for line in image.managed.layout.splitlines())
+
+
+def _managed(image: Image) -> Iterator[tuple[str, str]]:
+    if image.managed is not None:
+        yield "volume manager", f"{image.managed.manager}, imaged by a client {image.managed.client}"
+        yield from ((name.replace("_", " "), value) for name, value in sorted(image.managed.facts.items()))
+
+
+def _audited(image: Image, desk: Desk) -> str:
+    if image.whole_volume_because:
+        return ""
+    if image.audit is None:
+        return "not audited"
+    return f"audited: {desk.measure(image.audit.size)} in {image.audit.ranges} ranges are unused, says {image.audit.by}"

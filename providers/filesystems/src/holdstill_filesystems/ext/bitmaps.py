@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from holdstill.errors import StructureFault
 from holdstill.model.extents import Extents
+from holdstill_filesystems.bits import from_packed
+from holdstill_filesystems.blocks import Blocks, Numbers
 from holdstill_filesystems.crc import CRC32C
-from holdstill_filesystems.ext.blocks import Blocks, Numbers
 from holdstill_filesystems.ext.features import RoCompat
 from holdstill_filesystems.ext.groups import LAYOUT, Groups
 from holdstill_filesystems.ext.superblock import Superblock
@@ -46,21 +47,6 @@ def used_in_groups(superblock: Superblock, blocks: Blocks, groups: Groups, must:
             _check_marked(marked.union(Extents.from_bitmap(unwritten, group_size, start)), must_here)
             used = used.union(marked)
         yield used
-
-
-def from_packed(packed: NDArray[np.uint8], unit: int, base: int) -> Extents:
-    """The set bits of a bitmap, lowest bit first, each standing for ``unit`` bytes, the first at offset ``base``.
-
-    Only bytes in which a run begins or ends are looked at bit by bit.
-    """
-    carried = np.concatenate((np.zeros(1, dtype=np.uint8), packed[:-1] >> np.uint8(7)))
-    turns: NDArray[np.uint8] = packed ^ (packed << np.uint8(1) | carried)
-    places = np.flatnonzero(turns)
-    which, bit = np.nonzero(np.unpackbits(turns[places, np.newaxis], axis=1, bitorder="little"))
-    edges = places[which] * 8 + bit
-    if edges.size % 2:
-        edges = np.append(edges, packed.size * 8)
-    return Extents(edges[0::2] * unit + base, edges[1::2] * unit + base)
 
 
 def _written(superblock: Superblock, blocks: Blocks, groups: Groups, numbers: Numbers) -> NDArray[np.uint8]:

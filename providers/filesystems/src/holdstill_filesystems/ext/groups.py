@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from holdstill.errors import StructureFault
 from holdstill.model.extents import Extents, union_of
+from holdstill_filesystems.blocks import Blocks, Numbers, Rows
 from holdstill_filesystems.crc import CRC16, CRC32C
-from holdstill_filesystems.ext.blocks import Blocks, Numbers, Rows
 from holdstill_filesystems.ext.features import Compat, Incompat, RoCompat
 from holdstill_filesystems.ext.superblock import Superblock
 from holdstill_filesystems.fields import Layout

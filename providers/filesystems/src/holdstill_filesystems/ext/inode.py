@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 
 from holdstill.errors import StructureFault
+from holdstill_filesystems.blocks import Blocks, Numbers
 from holdstill_filesystems.crc import CRC32C
-from holdstill_filesystems.ext.blocks import Blocks, Numbers
 from holdstill_filesystems.ext.features import RoCompat
 from holdstill_filesystems.ext.groups import inode_table
 from holdstill_filesystems.ext.superblock import Superblock

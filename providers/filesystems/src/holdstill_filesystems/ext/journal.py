@@ -15,8 +15,8 @@ import attrs
 import numpy as np
 
 from holdstill.errors import StructureFault
+from holdstill_filesystems.blocks import Blocks, Numbers, Rows
 from holdstill_filesystems.crc import CRC32C, Registers
-from holdstill_filesystems.ext.blocks import Blocks, Numbers, Rows
 from holdstill_filesystems.ext.inode import places
 from holdstill_filesystems.ext.superblock import Superblock
 from holdstill_filesystems.fields import Layout, Record

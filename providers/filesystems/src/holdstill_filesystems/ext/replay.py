@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from holdstill.errors import StructureFault
-from holdstill_filesystems.ext.blocks import Numbers, Overlay, Rows
+from holdstill_filesystems.blocks import Numbers, Overlay, Rows
 from holdstill_filesystems.ext.journal import ESCAPED, HEADER, MAGIC, Incompat, Journal, Kind, transaction_checksum
 
 #: more revoked blocks than this are not kept in memory

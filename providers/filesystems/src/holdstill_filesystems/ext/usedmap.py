@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from holdstill.errors import StructureFault
 from holdstill.model.blockmap import BlockMap, WholeVolume
 from holdstill.model.extents import Extents
 from holdstill.spi.reader import Reader
+from holdstill_filesystems.blocks import Blocks
 from holdstill_filesystems.ext.bitmaps import used_in_groups
-from holdstill_filesystems.ext.blocks import Blocks
 from holdstill_filesystems.ext.features import Compat
 from holdstill_filesystems.ext.groups import read_groups, reserved
 from holdstill_filesystems.ext.journal import Journal
 from holdstill_filesystems.ext.replay import Replay
 from holdstill_filesystems.ext.superblock import LAYOUT, OFFSET, Superblock
-
-#: what lies behind the file system is taken along up to here, bytes
-_SHORT_TAIL: Final = 64 << 20
-#: where somebody else's metadata would lie: at the very end of the volume, bytes
-_LAST: Final = 1 << 20
+from holdstill_filesystems.tail import behind
 
 
 def used_blocks(reader: Reader) -> BlockMap | WholeVolume:
-    """The map of the ext file system in ``reader``, or why there is none."""
-    try:
-        return _used_blocks(reader)
-    except StructureFault as fault:
-        return WholeVolume(fault.message)
-
-
-def _used_blocks(reader: Reader) -> BlockMap | WholeVolume:
+    """The map of the ext file system in ``reader``, or why there is none. Raises ``StructureFault``."""
     superblock = Superblock.read(reader)
     notes: list[str] = []
     blocks = Blocks(reader, superblock.block_size, superblock.blocks)
@@ -46,7 +34,7 @@ def _used_blocks(reader: Reader) -> BlockMap | WholeVolume:
     fixed = reserved(superblock)
     if fixed.intersection(groups.metadata):
         raise StructureFault("bitmaps or inode tables overlap the superblock, its copies or the descriptors")
-    tail = _tail(reader, superblock.size, notes)
+    tail = behind(reader, superblock.size, notes)
     windows = used_in_groups(superblock, blocks, groups, fixed.union(groups.metadata))
     boot = Extents.of((0, superblock.first_data_block * superblock.block_size))
     return BlockMap(superblock.block_size, _in_a_row(boot, windows, tail), tuple(notes))
@@ -81,15 +69,3 @@ def _in_a_row(boot: Extents, windows: Iterator[Extents], tail: Extents) -> Itera
     yield from windows
     if tail:
         yield tail
-
-
-def _tail(reader: Reader, end: int, notes: list[str]) -> Extents:
-    """What to take of the bytes behind the file system, which its bitmaps say nothing of."""
-    length = reader.size - end
-    if not length:
-        return Extents.none()
-    if length > _SHORT_TAIL and not any(reader.read(reader.size - _LAST, _LAST)):
-        notes.append(f"the last {length} bytes of the volume lie behind the file system and were left out")
-        return Extents.none()
-    notes.append(f"the last {length} bytes of the volume lie behind the file system and were taken as they are")
-    return Extents.of((end, length))

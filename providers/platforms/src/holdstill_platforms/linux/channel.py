@@ -154,6 +154,19 @@ class Channel:
         if tail < offset + len(data):
             self._write_edge(tail, data[tail - offset :])
 
+    def write_direct(self, offset: int, data: memoryview) -> bool:
+        """Write all of ``data`` past the cache, if whole aligned units are what it is and the file can do it."""
+        if not self.direct or not self._fits(offset, data):
+            return False
+        try:
+            self._write_all(offset, data)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            self._give_up_direct()
+            return False
+        return True
+
     def whole_units(self, offset: int, length: int) -> tuple[int, int]:
         """The part of a range that consists of whole units; where there is none, both are the range's end."""
         end = offset + length

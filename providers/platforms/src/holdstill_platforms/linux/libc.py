@@ -10,6 +10,7 @@ from typing import Final
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 _libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
 _libc.umount2.argtypes = (ctypes.c_char_p, ctypes.c_int)
+_libc.syscall.restype = ctypes.c_long
 _libc.statx.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_void_p)
 
 # include/uapi/linux/falloc.h
@@ -20,6 +21,8 @@ UMOUNT_NOFOLLOW: Final = 0x08
 # include/uapi/linux/stat.h, fcntl.h: struct statx is 256 bytes, stx_mask at 0, stx_dio_mem_align and
 # stx_dio_offset_align at 0x98 and 0x9C
 AT_EMPTY_PATH: Final = 0x1000
+# the same number on every architecture (asm-generic/unistd.h)
+SYS_CACHESTAT: Final = 451
 STATX_DIOALIGN: Final = 0x2000
 
 
@@ -51,6 +54,14 @@ def direct_alignment(fd: int) -> int | None:
         return None
     memory, offset = struct.unpack_from("=II", answer, 0x98)
     return max(memory, offset) if memory and offset else 0
+
+
+def cached_pages(fd: int, offset: int, length: int) -> int:
+    """How many pages of a file's range are in the page cache (cachestat(2), Linux 6.5: include/uapi/linux/mman.h)."""
+    span, answer = struct.pack("=QQ", offset, length), ctypes.create_string_buffer(40)
+    if _libc.syscall(SYS_CACHESTAT, fd, span, answer, 0):
+        _fail()
+    return int(struct.unpack_from("=Q", answer)[0])
 
 
 def _fail(path: str | None = None) -> None:

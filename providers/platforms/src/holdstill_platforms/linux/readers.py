@@ -12,6 +12,7 @@ from holdstill.model.buffers import Room
 from holdstill.model.extents import Extents
 from holdstill.spi.reader import Reader
 from holdstill_platforms.linux import ioctls, sysfs
+from holdstill_platforms.linux.cached import Cached
 from holdstill_platforms.linux.channel import Channel, EndedEarly, flat
 from holdstill_platforms.linux.lease import FileWatch
 
@@ -65,7 +66,7 @@ class BlockReader(ChannelReader):
         self._written: Callable[[], tuple[int, ...]] | None = None
         if exclusive and (node := sysfs.node_of(os.fstat(channel.fd).st_rdev)) is not None:
             # what somebody wrote before us and the cache still holds must not count as written later
-            os.fsync(channel.fd)
+            self._flushes = _flushed(channel.fd)
             self._written = lambda: node.written
             self._before = node.written
 
@@ -73,23 +74,31 @@ class BlockReader(ChannelReader):
         """Why the device is not what it was when it was opened, or None."""
         if self._written is None or self._channel.closed:
             return None
-        # what was written to the cache meanwhile must reach the counters
-        os.fsync(self._channel.fd)
+        if self._flushes:
+            # what was written to the cache meanwhile must reach the counters
+            os.fsync(self._channel.fd)
         if ioctls.device_size(self._channel.fd) != self.size:
             return "its size changed while it was read"
         return "something wrote to it while it was read" if self._written() != self._before else None
 
 
 class FileReader(ChannelReader):
-    """A plain file; see ``FileWatch`` for what ``exclusive`` means."""
+    """A plain file; see ``FileWatch`` for what ``exclusive`` means.
 
-    def __init__(self, channel: Channel, path: str, *, exclusive: bool) -> None:
+    ``stored``: nothing but what the disk has will do, as for a proof; else what is cached need not be read again.
+    """
+
+    def __init__(self, channel: Channel, path: str, *, exclusive: bool, stored: bool = False) -> None:
         super().__init__(channel, path)
+        self._cached = None if stored else Cached(channel.fd)
         self._watch = FileWatch(channel.fd, path) if exclusive else None
 
     def readinto(self, offset: int, buffer: Room) -> None:
         """Fill ``buffer`` with the bytes from ``offset`` on, or raise ``ReadFault`` naming that range."""
-        super().readinto(offset, buffer)
+        room = flat(buffer)
+        self._channel.check(offset, len(room))
+        if self._cached is None or not self._cached.take(offset, room):
+            super().readinto(offset, room)
         if self._watch is not None:
             self._watch.look()
 
@@ -98,9 +107,24 @@ class FileReader(ChannelReader):
         self._channel.check(start, max(end - start, 0))
         return holes(self._channel.fd, start, end)
 
+    def close(self) -> None:
+        """Let go of it."""
+        super().close()
+        if self._cached is not None:
+            self._cached.close()
+
     def changed(self) -> str | None:
         """Why the file may not be what it was when it was opened, or None."""
         return self._watch.changed() if self._watch is not None and not self._channel.closed else None
+
+
+def _flushed(fd: int) -> bool:
+    """A failing disk may refuse to flush; it can be read all the same."""
+    try:
+        os.fsync(fd)
+    except OSError:
+        return False
+    return True
 
 
 def holes(fd: int, start: int, end: int) -> Extents:

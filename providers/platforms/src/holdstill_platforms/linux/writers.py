@@ -21,6 +21,8 @@ from holdstill_platforms.linux.readers import BlockReader, FileReader, holes
 
 #: a file's written pages are pushed out of the page cache each time this many bytes were written
 PUSH_OUT: Final = 64 << 20
+#: pieces of at least this many bytes go past the page cache where the file system can
+DIRECT_FROM: Final = 256 << 10
 #: zeros are written in pieces of this size
 ZEROS: Final = bytes(1 << 20)
 
@@ -135,18 +137,31 @@ class BlockWriter(ChannelWriter):
 
 
 class FileWriter(ChannelWriter):
-    """A plain file. Written through the page cache, which gathers small writes, and pushed out of it as it goes."""
+    """A plain file. Large pieces go straight to the disk; small ones gather in the page cache, which is emptied."""
 
     def __init__(self, channel: Channel, path: str) -> None:
         super().__init__(channel, path)
+        self._past_cache = _past_cache(channel)
         self._counting = threading.Lock()
         self._unpushed = 0
 
     def write(self, offset: int, buffer: Buffer) -> None:
         """Write all of ``buffer`` at ``offset``, or raise ``WriteFault``."""
-        super().write(offset, buffer)
+        data = flat(buffer)
+        if len(data) < DIRECT_FROM or not self._straight(offset, data):
+            self._through_cache(offset, data)
+
+    def _straight(self, offset: int, data: memoryview) -> bool:
+        self._channel.check(offset, len(data))
+        try:
+            return self._past_cache is not None and self._past_cache.write_direct(offset, data)
+        except (OSError, EndedEarly):
+            return False  # the cache takes it, or says what is wrong
+
+    def _through_cache(self, offset: int, data: memoryview) -> None:
+        super().write(offset, data)
         with self._counting:
-            self._unpushed += flat(buffer).nbytes
+            self._unpushed += len(data)
             full = self._unpushed >= PUSH_OUT
             if full:
                 self._unpushed = 0
@@ -186,6 +201,20 @@ class FileWriter(ChannelWriter):
         finally:
             os.close(folder)
 
+    def close(self) -> None:
+        """Let go of it."""
+        super().close()
+        if self._past_cache is not None:
+            self._past_cache.close()
+
     def reader(self) -> Reader:
         """A reader of what is stored."""
-        return FileReader(open_file(self._path, os.O_RDONLY, direct=True), self._path, exclusive=False)
+        return FileReader(open_file(self._path, os.O_RDONLY, direct=True), self._path, exclusive=False, stored=True)
+
+
+def _past_cache(channel: Channel) -> Channel | None:
+    """A second way into the same file."""
+    try:
+        return open_file(f"/proc/self/fd/{channel.fd}", os.O_WRONLY, direct=True)
+    except OSError:
+        return None

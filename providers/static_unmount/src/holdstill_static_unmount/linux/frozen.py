@@ -15,10 +15,12 @@ import time
 from typing import Final
 
 from holdstill.errors import LeftHeld, VolumeBusy, VolumeChanged, VolumeDenied, VolumeError, VolumeUnusable
+from holdstill.model.extents import Extents
+from holdstill.model.image import Audit
 from holdstill.spi.holds import Hold, Undone, UndoState
 from holdstill.spi.still import Freeze, HoldRequest
 from holdstill.spi.volume import Volume
-from holdstill_static_unmount.linux import ground, kernel, watchdog
+from holdstill_static_unmount.linux import fsmap, ground, kernel, watchdog
 from holdstill_static_unmount.linux.given_back import carefully
 from holdstill_static_unmount.linux.ground import Ground
 from holdstill_static_unmount.linux.kernel import FIFREEZE, FITHAW, Kernel
@@ -80,7 +82,11 @@ class DoggedFreeze(Freeze):
         self._over = False
         self._refused = False
         self._heard = b""
-        self._counted = system.number_of(volume.facts.device) or found.device
+        self._filesystem = found.top.filesystem
+        device = system.number_of(volume.facts.device)
+        self._counted = device or found.device
+        # what the kernel says counts from the start of its device; a file with a loop device on it may begin elsewhere
+        self._same_device = device == found.device
         with kernel.at(found.top) as descriptor:
             self._mount = os.dup(descriptor)
         self._begun = time.monotonic()
@@ -109,6 +115,13 @@ class DoggedFreeze(Freeze):
             if self._why is None:
                 self._why = self._asked()
             return self._why
+
+    def audit(self, unused: Extents) -> Audit | None:
+        """By the file system itself, whose writers wait."""
+        with self._lock:
+            if self._line is None or not self._same_device:
+                return None
+            return fsmap.audit(self._mount, self._filesystem, unused, "GETFSMAP of the file system, frozen")
 
     def thaw(self) -> None:
         """See ``Freeze``. Told to, the watchdog thaws; where it does not answer, we do it ourselves."""

@@ -5,18 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import shlex
+from functools import partial
 from typing import Final
 
 import attrs
 
 from holdstill.errors import VolumeBusy, VolumeError, VolumeUnusable
+from holdstill.model.extents import Extents
+from holdstill.model.image import Audit
 from holdstill.spi.holds import Undone, UndoState
 from holdstill.spi.still import HoldRequest, Still
 from holdstill.spi.volume import Volume
-from holdstill_static_unmount.linux import busy, table
+from holdstill_static_unmount.linux import busy, fsmap, table
 from holdstill_static_unmount.linux.given_back import GivenBack
 from holdstill_static_unmount.linux.ground import Ground
-from holdstill_static_unmount.linux.kernel import Kernel
+from holdstill_static_unmount.linux.kernel import Kernel, at
 from holdstill_static_unmount.linux.still import StaticStill, Watch
 
 KIND: Final = "static_unmount.read_only"
@@ -35,7 +38,9 @@ def hold(kernel: Kernel, volume: Volume, ground: Ground, request: HoldRequest) -
         if device:
             kernel.flush(volume.facts.device)
         watch = _watch(kernel, ground, device or ground.device)
-        return StaticStill(volume.open_reader(exclusive=False), watch, back)
+        # what the kernel says counts from the start of its device; a file with a loop device on it may begin elsewhere
+        auditor = partial(_audit, ground) if device == ground.device else None
+        return StaticStill(volume.open_reader(exclusive=False), watch, back, auditor)
     except BaseException:
         back()
         raise
@@ -118,6 +123,17 @@ def _watch(kernel: Kernel, ground: Ground, device: str) -> Watch:
         return "something wrote to it while it was read" if kernel.written(device) != written else None
 
     return look
+
+
+def _audit(ground: Ground, unused: Extents) -> Audit | None:
+    """By the file system itself, which nobody can write to."""
+    try:
+        with at(ground.top) as descriptor:
+            return fsmap.audit(
+                descriptor, ground.top.filesystem, unused, "GETFSMAP of the file system, mounted read-only"
+            )
+    except OSError:
+        return None
 
 
 def _mounts(kernel: Kernel, device: str) -> list[table.Row]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+from holdstill.model.extents import Extents
+from holdstill.model.image import Audit
 from holdstill.model.volume import Consistency, Mode
 from holdstill.spi.lent import LentReader
 from holdstill.spi.reader import Reader
@@ -12,6 +14,8 @@ from holdstill.spi.still import Still
 
 #: why the volume may have changed since, or None
 Watch: TypeAlias = Callable[[], str | None]
+#: see ``Still.audit``
+Auditor: TypeAlias = Callable[[Extents], Audit | None]
 
 
 class StaticStill(Still):
@@ -20,10 +24,13 @@ class StaticStill(Still):
     mode = Mode.STATIC
     consistency = Consistency.POINT_IN_TIME
 
-    def __init__(self, reader: Reader, watch: Watch, give_back: Callable[[], None]) -> None:
+    def __init__(
+        self, reader: Reader, watch: Watch, give_back: Callable[[], None], auditor: Auditor | None = None
+    ) -> None:
         self._reader: Reader | None = reader
         self._watch = watch
         self._give_back = give_back
+        self._auditor = auditor
         self._lost: str | None = None
 
     def open_reader(self) -> Reader:
@@ -37,6 +44,10 @@ class StaticStill(Still):
         if self._lost is None:
             self._lost = self._asked()
         return self._lost
+
+    def audit(self, unused: Extents) -> Audit | None:
+        """By whoever knows the volume while it stands still."""
+        return self._auditor(unused) if self._auditor else None
 
     def release(self) -> None:
         """Close it, and give the volume back as it was. Raises ``LeftHeld``."""

@@ -1,0 +1,1 @@
+"""NTFS: which clusters are used, from its own bitmap."""

@@ -1,0 +1,1 @@
+"""Snapshots: made, read, watched and removed with the tools of lvm2."""

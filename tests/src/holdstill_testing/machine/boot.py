@@ -1,0 +1,105 @@
+"""One boot of a virtual machine, from power on to power off. Emulated, so it runs where there is no KVM."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from holdstill_testing.machine.initramfs import initramfs
+
+#: bytes of each disk; sparse files outside
+DISK: Final = 1 << 30
+#: how many there are: /dev/vda, /dev/vdb ...
+DISKS: Final = 4
+_MEMORY: Final = "2048"
+
+
+@attrs.frozen
+class Parts:
+    """What of this host a machine is made of."""
+
+    qemu: str
+    busybox: Path
+    kernel: Path
+    modules: Path
+
+    @classmethod
+    def found(cls) -> Parts:
+        """Raises LookupError, saying what is missing."""
+        qemu = shutil.which("qemu-system-x86_64")
+        busybox = shutil.which("busybox")
+        if qemu is None or busybox is None:
+            raise LookupError("no virtual machine without qemu-system-x86 and busybox-static")
+        for kernel in sorted(Path("/boot").glob("vmlinuz-*"), key=_version, reverse=True):
+            modules = Path("/lib/modules") / kernel.name.removeprefix("vmlinuz-")
+            if (modules / "modules.dep").exists():
+                return cls(qemu, Path(busybox), kernel, modules)
+        raise LookupError("no virtual machine without a kernel and its modules (linux-image-amd64)")
+
+
+@attrs.frozen
+class Machine:
+    """A machine whose files are in ``folder``: its disks, its console, and ``outside``, which it sees as
+    ``/run/outside`` and may write to.
+    """
+
+    parts: Parts
+    folder: Path
+
+    @property
+    def outside(self) -> Path:
+        """What both sides see."""
+        return self.folder / "outside"
+
+    @property
+    def console(self) -> str:
+        """What it has said."""
+        return (self.folder / "console").read_text(errors="backslashreplace") if self.folder.exists() else ""
+
+    def run(self, script: str, limit: float) -> None:
+        """Boot, run ``script`` as the first process, power off; after ``limit`` seconds the plug is pulled."""
+        self.outside.mkdir(parents=True, exist_ok=True)
+        (self.outside / "run").write_text(script)
+        archive = self.folder / "initramfs"
+        archive.write_bytes(initramfs(self.parts.modules, self.parts.busybox))
+        for disk in self._disks():
+            with disk.open("wb") as file:
+                file.truncate(DISK)
+        try:
+            subprocess.run(self._command(archive), stdin=subprocess.DEVNULL, timeout=limit, check=False)
+        except subprocess.TimeoutExpired:
+            with (self.folder / "console").open("a") as console:
+                console.write(f"\n(the plug was pulled after {limit:g} seconds)\n")
+        finally:
+            for disk in self._disks():
+                disk.unlink(missing_ok=True)
+
+    def _disks(self) -> list[Path]:
+        return [self.folder / f"disk{number}" for number in range(DISKS)]
+
+    def _command(self, archive: Path) -> Sequence[str]:
+        share = "security_model=none,multidevs=remap"
+        return [
+            *(self.parts.qemu, "-nodefaults", "-no-reboot", "-display", "none", "-m", _MEMORY),
+            *("-accel", "tcg,thread=multi", "-cpu", "max", "-smp", str(min(2, os.cpu_count() or 1))),
+            *("-serial", f"file:{self.folder / 'console'}", "-kernel", str(self.parts.kernel)),
+            *("-initrd", str(archive), "-append", "console=ttyS0 quiet loglevel=3 panic=-1"),
+            *("-virtfs", f"local,path=/,mount_tag=host,readonly=on,{share}"),
+            *("-virtfs", f"local,path={self.outside},mount_tag=outside,{share}"),
+            *(
+                word
+                for disk in self._disks()
+                for word in ("-drive", f"file={disk},format=raw,if=virtio,cache=unsafe,discard=unmap")
+            ),
+        ]
+
+
+def _version(kernel: Path) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", kernel.name)]

@@ -1,0 +1,148 @@
+"""A host with a state: what is mounted where and how, who uses it, what is locked; and commands that fail or hang."""
+
+from __future__ import annotations
+
+import abc
+import enum
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from holdstill.spi.runner import Ran
+from holdstill_testing.unix.texts import Text
+
+
+class Fault(enum.StrEnum):
+    """What may become of a command."""
+
+    FAILS = "fails"
+    """It does nothing and says so."""
+    LIES = "lies"
+    """It does what it should, and says that it failed."""
+    HANGS = "hangs"
+    """A question is ended without an answer. A change is waited for, and done in the end."""
+
+
+@attrs.define
+class Mounted:
+    """A file system in its place. ``options`` as the mount table has them, ``rw`` or ``ro`` among them."""
+
+    device: str
+    place: str
+    kind: str
+    options: str = "rw"
+    since: int = 1_500_297_720
+    """Seconds of the epoch."""
+
+    @property
+    def read_only(self) -> bool:
+        """Can nobody write to it?"""
+        return "ro" in self.options.split(",")
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """What every mount table has of it."""
+        return {"device": self.device, "place": self.place, "kind": self.kind, "options": self.options}
+
+    def with_option(self, option: str) -> Mounted:
+        """The same, ``ro`` or ``rw``."""
+        others = [each for each in self.options.split(",") if each and each not in ("ro", "rw")]
+        return attrs.evolve(self, options=",".join([option, *others]))
+
+
+class System(abc.ABC):
+    """The commands of one operating system."""
+
+    name: str
+    texts: dict[str, Text]
+    """What they print, by a name of ours."""
+
+    @abc.abstractmethod
+    def act(self, host: Host, argv: Sequence[str]) -> Answer:
+        """Do what the command does to the host. Raises ``Refusal``, and KeyError for a command that there is not."""
+
+
+@attrs.frozen
+class Answer:
+    """How a command ends."""
+
+    out: str = ""
+    err: str = ""
+    code: int = 0
+
+
+class Refusal(Exception):
+    """A command that did nothing, with what it printed on standard error."""
+
+    def __init__(self, text: Text, **fields: object) -> None:
+        super().__init__(text.say(**fields))
+        self.code = text.code
+
+
+@attrs.define
+class Host:
+    """One host. ``table`` is what it mounts by name; ``users`` are process ids by place."""
+
+    system: System
+    table: list[Mounted] = attrs.field(factory=list)
+    mounted: list[Mounted] = attrs.field(factory=list)
+    users: dict[str, set[int]] = attrs.field(factory=dict)
+    locked: dict[str, int] = attrs.field(factory=dict)
+    """Places whose writers wait, and until when on ``clock``; 0: until somebody unlocks them."""
+    clock: int = 1
+    faults: dict[int, Fault] = attrs.field(factory=dict)
+    """What becomes of the n-th command, counted from 1."""
+    calls: list[tuple[str, ...]] = attrs.field(factory=list)
+
+    def run(self, argv: Sequence[str], *, change: bool) -> Ran:
+        """Run one command."""
+        words = tuple(argv)
+        self.calls.append(words)
+        fault = self.faults.get(len(self.calls))
+        if fault is Fault.HANGS and not change:
+            return Ran(words, -9, "", "", timed_out=True)
+        if fault is Fault.FAILS:
+            return Ran(words, 1, "", f"{words[0]}: it failed\n")
+        try:
+            answer = self.system.act(self, words)
+        except KeyError:
+            return Ran(words, 127, "", f"{words[0]}: not found\n")
+        except Refusal as refusal:
+            return Ran(words, refusal.code, "", f"{refusal}\n")
+        if fault is Fault.LIES:
+            return Ran(words, 1, answer.out, f"{words[0]}: it failed\n")
+        return Ran(words, answer.code, answer.out, answer.err)
+
+    def pass_time(self, seconds: int) -> None:
+        """Later: freezes run out."""
+        self.clock += seconds
+        self.locked = {place: end for place, end in self.locked.items() if not end or end > self.clock}
+
+    def at(self, name: str) -> Mounted | None:
+        """What is mounted at this place, or from this device; the upper of two."""
+        return next((each for each in reversed(self.mounted) if name in (each.place, each.device)), None)
+
+    def can_write(self, place: str) -> bool:
+        """Would a write by an application succeed now?"""
+        found = self.at(place)
+        return found is not None and not found.read_only and place not in self.locked
+
+    def below(self, place: str) -> list[Mounted]:
+        """What is mounted below a place."""
+        return [each for each in self.mounted if each.place.startswith(f"{place.rstrip('/')}/")]
+
+    def mount(self, what: Mounted, already: Callable[[], Refusal]) -> None:
+        """Put it in its place. Raises what ``already`` makes if its device is mounted."""
+        if self.at(what.device):
+            raise already()
+        self.mounted.append(what)
+
+    def unmount(self, name: str, busy: Callable[[Mounted], Refusal], absent: Callable[[], Refusal]) -> None:
+        """Take it away. Raises what ``busy`` and ``absent`` make."""
+        found = self.at(name)
+        if found is None:
+            raise absent()
+        if self.users.get(found.place) or self.below(found.place):
+            raise busy(found)
+        self.locked.pop(found.place, None)
+        self.mounted.remove(found)

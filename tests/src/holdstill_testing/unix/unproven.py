@@ -1,0 +1,46 @@
+"""The page of what is taken for so and was never seen: ``python -m holdstill_testing.unix.unproven`` prints it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+from holdstill_testing.unix import aix, hpux, solaris
+from holdstill_testing.unix.texts import Text
+
+TEXTS: Final = (*aix.TEXTS.values(), *hpux.TEXTS.values(), *solaris.TEXTS.values())
+
+_HEAD: Final = """\
+# Unproven
+
+No AIX, HP-UX or Solaris has run holdstill so far. What is built for them is tried against simulated hosts
+(`holdstill_testing.unix`). What these print can partly be read in public documents, which their source cites. What
+follows is recalled, and was not seen: nothing may rely on its exact words, and on each line stands what would settle
+it. Where that changes something it is for a person to type, on a file system that nobody needs. Written by
+`python -m holdstill_testing.unix.unproven`.
+
+| system | when | taken to print | exit code | settled by | typed by |
+|---|---|---|---|---|---|
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    return _HEAD + "".join(f"{row}\n" for row in _rows())
+
+
+def _rows() -> Iterator[str]:
+    for text in TEXTS:
+        if text.recalled:
+            who = "a person" if text.changes else "anybody"
+            cells = (text.system, text.when, _code(text), str(text.code), f"`{text.settled_by}`", who)
+            yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _code(text: Text) -> str:
+    return f"`{text.template}`"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
