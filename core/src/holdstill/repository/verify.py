@@ -119,8 +119,13 @@ class _Verification:
 
     @property
     def swept_meanwhile(self) -> bool:
-        """Did an image seem to need a pack that a prune has deleted? Then what is known of it may be old."""
-        return any(finding.key in self._condition.gone for finding in self._findings.all())
+        """Did an image seem to need what a prune may have moved elsewhere? Then what is known of it may be old."""
+        return any(map(self._may_be_old, self._findings.all()))
+
+    def _may_be_old(self, finding: Finding) -> bool:
+        if finding.problem == MISSING:
+            return self._may_be_gone(finding.key)
+        return bool(finding.images) and finding.key.startswith(("page ", "map ", "chunk "))
 
     def keep(self, result: VerifyResult) -> None:
         """Store the outcome, and close damaged packs to later backups. What the target refuses is told, no more."""
