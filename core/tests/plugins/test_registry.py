@@ -8,8 +8,7 @@ from holdstill.model.blockmap import BlockMap, WholeVolume
 from holdstill.model.compatibility import CompatTable, Verdict
 from holdstill.model.extents import Extents
 from holdstill.model.managed import Managed
-from holdstill.model.volume import FilesystemFacts, Mode
-from holdstill.pipeline.stills import DynamicStill
+from holdstill.model.volume import FilesystemFacts
 from holdstill.plugins.hookspecs import API, hookimpl
 from holdstill.plugins.registry import Plugins
 from holdstill.spi.compatibility import Compatibility
@@ -21,82 +20,13 @@ from holdstill.spi.restore import RestoreTarget
 from holdstill.spi.runner import NoRunner
 from holdstill.spi.still import HoldRequest
 from holdstill.spi.volume import Volume
+from holdstill_testing.fakes.answering_plugin import Plugin
 from holdstill_testing.fakes.memory_target import MemoryTarget
 from holdstill_testing.fakes.memory_volume import MemoryReader, MemoryVolume
 from holdstill_testing.fakes.recorded_holds import RecordedHolds
 
 READER = MemoryReader(MemoryVolume(bytes(64 << 10)))
 TOY = FilesystemFacts("toyfs", block_size=4096)
-
-
-class Plugin:
-    """A plugin that says ``answers[hook]``, calling it if it can be called."""
-
-    API = API
-
-    def __init__(self, name, *, schemes=(), filesystems=(), modes=(), applies_here=True, **answers):
-        self.info = ProviderInfo(
-            name, "", schemes=schemes, filesystems=filesystems, modes=modes, applies_here=applies_here
-        )
-        self.answers = answers
-        self.asked = []
-
-    def answer(self, hook, *arguments):
-        self.asked.append((hook, *arguments))
-        given = self.answers.get(hook)
-        return given(*arguments) if callable(given) else given
-
-    @hookimpl
-    def provider_info(self):
-        return self.info
-
-    @hookimpl
-    def identify(self, path):
-        return self.answer("identify", path)
-
-    @hookimpl
-    def list_volumes(self):
-        return self.answer("list_volumes")
-
-    @hookimpl
-    def recognise(self, reader):
-        return self.answer("recognise", reader)
-
-    @hookimpl
-    def enumerate_used_blocks(self, reader, facts):
-        return self.answer("enumerate_used_blocks", reader, facts)
-
-    @hookimpl
-    def snapshot(self, volume, request):
-        return self.answer("snapshot", volume, request)
-
-    @hookimpl
-    def freeze(self, volume, request):
-        return self.answer("freeze", volume, request)
-
-    @hookimpl
-    def storage_target(self, url):
-        return self.answer("storage_target", url)
-
-    @hookimpl
-    def restore(self, image, target):
-        return self.answer("restore", image, target)
-
-    @hookimpl
-    def manage(self, volume, runner):
-        return self.answer("manage", volume)
-
-    @hookimpl
-    def create_volume(self, name, size, request):
-        return self.answer("create_volume", name, size)
-
-    @hookimpl
-    def compatibility(self):
-        return self.answer("compatibility")
-
-    @hookimpl
-    def undo(self, kind, version, data):
-        return self.answer("undo", kind, version, data)
 
 
 def raises(error):
@@ -405,76 +335,3 @@ def test_the_remedy_for_an_installed_but_broken_helper(install, monkeypatch):
     assert reason.endswith(
         "holdstill-filesystems is installed, but its plugin cannot be used: switched off by HOLDSTILL_BLOCK"
     )
-
-
-# --- stills ---------------------------------------------------------------------------------------
-
-VOLUME = MemoryVolume(b"x" * 4096)
-
-
-def asked_for(mode):
-    return HoldRequest("run", RecordedHolds(), mode=mode)
-
-
-def refuse(*_):
-    raise NoProvider("not of this volume", subject="/fake/volume")
-
-
-def test_snapshot_asks_those_that_offer_the_mode_until_one_can():
-    still = DynamicStill(VOLUME)
-    first = Plugin("first", modes=("snapshot",), snapshot=refuse)
-    second = Plugin("second", modes=("snapshot", "static"), snapshot=lambda *_: still)
-    other = Plugin("another", modes=("static",))
-    away = Plugin("away", modes=("snapshot",), applies_here=False)
-    request = asked_for(Mode.SNAPSHOT)
-    assert Plugins.of(second, first, other, away).snapshot(VOLUME, request) is still
-    assert first.asked == second.asked == [("snapshot", VOLUME, request)]
-    assert other.asked == away.asked == []
-
-
-def test_snapshot_asks_nobody_but_the_one_that_is_named():
-    still = DynamicStill(VOLUME)
-    first = Plugin("first", modes=("snapshot",), snapshot=lambda *_: still)
-    second = Plugin("second", modes=("snapshot",), snapshot=lambda *_: still)
-    request = attrs.evolve(asked_for(Mode.SNAPSHOT), provider="second")
-
-    assert Plugins.of(first, second).snapshot(VOLUME, request) is still
-    assert (first.asked, second.asked) == ([], [("snapshot", VOLUME, request)])
-    with pytest.raises(NoProvider, match="no installed provider called second holds"):
-        Plugins.of(first).snapshot(VOLUME, request)
-
-
-def test_whether_anybody_holds_volumes_like_this():
-    plugins = Plugins.of(
-        Plugin("static", modes=("static",), snapshot=refuse),
-        Plugin("away", modes=("freeze",), applies_here=False, snapshot=refuse),
-    )
-    assert [mode for mode in Mode if plugins.offers(mode)] == [Mode.STATIC]
-    assert plugins.offers(Mode.STATIC, "static")
-    assert not plugins.offers(Mode.STATIC, "away")
-
-
-def test_snapshot_says_why_nobody_can():
-    with pytest.raises(NoProvider, match="not of this volume"):
-        Plugins.of(Plugin("one", modes=("snapshot",), snapshot=refuse)).snapshot(VOLUME, asked_for(Mode.SNAPSHOT))
-    with pytest.raises(NoProvider) as caught:
-        Plugins.of(Plugin("one")).snapshot(VOLUME, asked_for(Mode.STATIC))
-    assert str(caught.value) == "/fake/volume: no installed provider holds a volume by static"
-    assert caught.value.next_step == "install holdstill-static-unmount"
-
-
-def test_snapshot_and_freeze_must_answer_with_what_they_promise():
-    bad = Plugin("bad", modes=("snapshot", "freeze"), snapshot=1, freeze=None)
-    with pytest.raises(PluginError, match="snapshot returned int, not Still"):
-        Plugins.of(bad).snapshot(VOLUME, asked_for(Mode.SNAPSHOT))
-    with pytest.raises(PluginError, match="freeze returned NoneType, not Freeze"):
-        Plugins.of(bad).freeze(VOLUME, asked_for(Mode.FREEZE))
-
-
-def test_freeze_has_one_freezer():
-    with pytest.raises(NoProvider):
-        Plugins.of(Plugin("one")).freeze(VOLUME, asked_for(Mode.FREEZE))
-    with pytest.raises(AmbiguousProvider, match="both claim to freeze"):
-        Plugins.of(Plugin("one", modes=("freeze",)), Plugin("two", modes=("freeze",))).freeze(
-            VOLUME, asked_for(Mode.FREEZE)
-        )
