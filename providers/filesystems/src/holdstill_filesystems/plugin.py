@@ -18,7 +18,7 @@ from holdstill_filesystems.ext import usedmap as ext
 from holdstill_filesystems.fat import usedmap as fat
 from holdstill_filesystems.jfs import usedmap as jfs
 from holdstill_filesystems.ntfs import usedmap as ntfs
-from holdstill_filesystems.recognise import recognised
+from holdstill_filesystems.recognise import doubt, recognised
 from holdstill_filesystems.swap import usedmap as swap
 from holdstill_filesystems.ufs import usedmap as ufs
 from holdstill_filesystems.xfs import usedmap as xfs
@@ -59,6 +59,9 @@ def enumerate_used_blocks(reader: Reader, facts: FilesystemFacts) -> BlockMap | 
     """Read which blocks are in use, or say why that is not known."""
     if facts.name not in _MAPS:
         return WholeVolume(whole.reason(facts.name))
+    reason = doubt(reader)
+    if reason:
+        return WholeVolume(reason)
     try:
         return _MAPS[facts.name](reader)
     except StructureFault as fault:

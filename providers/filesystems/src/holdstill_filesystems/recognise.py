@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import attrs
 import numpy as np
 
 from holdstill.model.volume import FilesystemFacts
@@ -22,26 +23,58 @@ _UBERBLOCKS: Final = (128 << 10, 256 << 10)
 _UBERBLOCK: Final = 0x00BAB10C
 
 
+#: a partition table at the end of the first sector: four entries, and the mark behind them (UEFI specification, 5.2.1)
+_TABLE: Final = slice(446, 512)
+_ENTRIES: Final = np.dtype(
+    [("active", "u1"), ("from", "3u1"), ("type", "u1"), ("to", "3u1"), ("first", "<u4"), ("count", "<u4")]
+)
+
+
 def recognised(reader: Reader) -> FilesystemFacts | None:
-    """What is in the volume, or None. Where two signatures are found, ext is the one not believed.
+    """What is in the volume, or None. Where more is found, containers are named before file systems, and ext last."""
+    found = _found(reader)
+    if not found:
+        return None
+    first, *others = found
+    names = ", ".join(dict.fromkeys(other.name for other in others))
+    detail = f"also carries the signature of {names}" if others else ""
+    return attrs.evolve(first, detail=detail)
 
-    A member of a mirror or a new ZFS pool can carry the whole superblock of an ext file system; to take its map would
-    lose data, to take something else's whole volume only time.
+
+def doubt(reader: Reader) -> str | None:
+    """Why nobody can say which file system lives in the volume (a sentence), or None.
+
+    Who makes a file system, or partitions, need not wipe out all that was there before. Nothing tells then which of
+    the two lives, and the map of the dead one may still be without a fault.
     """
-    ext = _ext(reader)
-    other = _by_signature(reader) or _zfs(reader)
-    if other is None:
-        return ext
-    detail = f"also carries the signature of {ext.name}" if ext else ""
-    return FilesystemFacts(other.name, other.label, other.uuid, other.block_size, detail)
-
-
-def _by_signature(reader: Reader) -> FilesystemFacts | None:
-    for signature in SIGNATURES:
-        at = _place(signature.at, signature, reader)
-        if _bytes(reader, at, len(signature.magic)) == signature.magic:
-            return _facts(reader, signature)
+    names = [facts.name for facts in _found(reader)]
+    if len(names) > 1:
+        return f"it carries the signatures of {' and '.join(names)}, and nothing tells which of them is still true"
+    if _is_partitioned(reader):
+        return f"a table of partitions lies in its first sector, and the {names[0]} may be what the disk held before"
     return None
+
+
+def _found(reader: Reader) -> list[FilesystemFacts]:
+    """One for each signature, also where two are of one name."""
+    found = [_facts(reader, signature) for signature in SIGNATURES if _is_here(reader, signature)]
+    return [*found, *filter(None, (_zfs(reader), _ext(reader)))]
+
+
+def _is_here(reader: Reader, signature: Signature) -> bool:
+    at = _place(signature.at, signature, reader)
+    return _bytes(reader, at, len(signature.magic)) == signature.magic
+
+
+def _is_partitioned(reader: Reader) -> bool:
+    """Does a partition begin behind the first sector? One that begins there is how a stick without any says so."""
+    table = _bytes(reader, 0, 512)[_TABLE]
+    if not table.endswith(b"\x55\xaa"):
+        return False
+    entries = np.frombuffer(table, dtype=_ENTRIES, count=4)
+    inside = (entries["first"] > 0) & (entries["first"] < reader.size // 512)
+    there = (entries["type"] > 0) & (entries["count"] > 0) & inside
+    return bool((entries["active"] & 0x7F == 0).all() and there.any())
 
 
 def _facts(reader: Reader, signature: Signature) -> FilesystemFacts:

@@ -71,6 +71,7 @@ SIGNATURES: Final = (
     Signature("crypto_LUKS", 0, b"LUKS\xba\xbe\x00\x01", None, (168, 40), written="text"),
     Signature("crypto_LUKS", 0, b"LUKS\xba\xbe\x00\x02", (24, 48), (168, 40), written="text"),
     Signature("BitLocker", 3, b"-FVE-FS-"),
+    Signature("BitLocker", 424, bytes.fromhex("3bd66749292ed84a8399f6a339e3d001")),  # To Go: looks like FAT32
     Signature("LVM1_member", 0, b"HM\x01\x00"),
     Signature("LVM1_member", 0, b"HM\x02\x00"),
     *(_lvm2(sector) for sector in range(4)),

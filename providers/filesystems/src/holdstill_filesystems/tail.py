@@ -9,8 +9,9 @@ from holdstill.spi.reader import Reader
 
 #: what lies behind the file system is taken along up to here, bytes
 _SHORT: Final = 64 << 20
-#: where somebody else's metadata would lie: at the very end of the volume, bytes
-_LAST: Final = 1 << 20
+#: where somebody else's metadata would lie: at the very end of the volume (arrays, DRBD), or right behind the file
+#: system (the hashes of dm-verity), bytes
+_EDGE: Final = 1 << 20
 
 
 def behind(reader: Reader, end: int, notes: list[str]) -> Extents:
@@ -18,7 +19,8 @@ def behind(reader: Reader, end: int, notes: list[str]) -> Extents:
     length = reader.size - end
     if not length:
         return Extents.none()
-    if length > _SHORT and not any(reader.read(reader.size - _LAST, _LAST)):
+    edges = (end, reader.size - _EDGE)
+    if length > _SHORT and not any(any(reader.read(at, _EDGE)) for at in edges):
         notes.append(f"the last {length} bytes of the volume lie behind the file system and were left out")
         return Extents.none()
     notes.append(f"the last {length} bytes of the volume lie behind the file system and were taken as they are")
