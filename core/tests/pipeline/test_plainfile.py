@@ -321,3 +321,12 @@ def test_a_file_that_cannot_be_made_leaves_nothing(tmp_path, shortest_files):
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(VolumeMissing):
         plainfile.create_file(str(tmp_path / "none" / "new"), 1)
+
+
+def test_what_is_behind_the_end_is_no_hole(tmp_path):
+    path = tmp_path / "shrinking"
+    path.write_bytes(bytes(100_000))
+    with PlainFileReader(str(path)) as reader:
+        os.truncate(path, 10_000)
+        assert reader.holes(0, 100_000).end <= 10_000
+        assert not reader.holes(20_000, 100_000)

@@ -290,6 +290,8 @@ def test_a_file_that_shrinks_is_a_fault_and_not_an_end(noisy) -> None:
                 reader.read(offset, length)
             assert (told.value.offset, told.value.length) == (offset, length)
         assert reader.read(0, 10_000) == image.read_bytes()
+        assert reader.holes(0, MIB).end <= 10_000, "behind the end is no hole"
+        assert not reader.holes(20_000, MIB)
 
 
 def test_holes_of_a_sparse_file(tmp_path: Path) -> None:

@@ -57,9 +57,10 @@ class PlainFileReader(Reader):
             done += self._some(offset + done, room[done:])
 
     def holes(self, start: int, end: int) -> Extents:
-        """What the file system has no data for."""
+        """What the file system has no data for. Behind the end of a file that became shorter is no hole."""
         end = min(end, self.size)
-        return Extents.of(*data_runs(self._fd, start, end)).complement(end).clip(start, end)
+        found = Extents.of(*data_runs(self._fd, start, end)).complement(end)
+        return found.clip(start, min(end, os.fstat(self._fd).st_size))
 
     def changed(self) -> str | None:
         """What size, times and name of the file tell."""

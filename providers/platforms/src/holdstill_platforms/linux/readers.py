@@ -128,7 +128,10 @@ def _flushed(fd: int) -> bool:
 
 
 def holes(fd: int, start: int, end: int) -> Extents:
-    """Holes of ``[start, end)``, at most ``HOLES_LIMIT`` of them; none where the file system cannot say."""
+    """Holes of ``[start, end)``, at most ``HOLES_LIMIT`` of them; none where the file system cannot say.
+
+    What lies behind the end of a file that became shorter is no hole: who reads it must find out.
+    """
     found: list[tuple[int, int]] = []
     at = start
     try:
@@ -140,7 +143,7 @@ def holes(fd: int, start: int, end: int) -> Extents:
             found.append((hole, at - hole))
     except OSError:
         pass
-    return Extents.of(*found)
+    return Extents.of(*found).clip(0, os.fstat(fd).st_size)
 
 
 def _next_data(fd: int, hole: int, end: int) -> int:
