@@ -7,7 +7,7 @@ import datetime as dt
 import attrs
 import pytest
 
-from holdstill.errors import Damaged, ImageProtected
+from holdstill.errors import Damaged, ImageMissing, ImageProtected
 from holdstill.model.requests import PruneRequest
 from holdstill.model.retention import Retention
 from holdstill.repository import layout
@@ -137,6 +137,20 @@ def test_an_image_that_was_stored_last_stays_though_its_clock_was_set_back():
             images.append(session.commit(attrs.evolve(made, taken=f"{year}-01-01T00:00:00Z")))
     pruned(repository, retention=Retention(last=1))
     assert images[-1].id in {image.id for image in repository.images()}
+
+
+def test_what_was_kept_must_still_be_there_when_the_question_is_answered():
+    _, repository = tiny()
+    older, newest = back_up(repository, "abc"), back_up(repository, "abc")
+
+    class DeletedMeanwhile(Conversation):
+        def ask(self, question):
+            repository.forget(newest)
+            return "yes"
+
+    with pytest.raises(ImageMissing, match="deleted meanwhile"):
+        prune(repository, PruneRequest(retention=Retention(last=1)), DeletedMeanwhile(), NOW)
+    assert [image.id for image in repository.images()] == [older.id]
 
 
 # --- marks -------------------------------------------------------------------------------------------
