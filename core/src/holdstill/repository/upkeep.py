@@ -29,7 +29,7 @@ def prune(
 ) -> PruneResult:
     """Forget what the policy does not keep, and give back what no image needs. Asks ``prune.go``, cost shown before.
 
-    Raises ``ClockDoubtful``, ``Declined``, ``ImageMissing`` (an image that was to be kept went meanwhile), ``Cancelled``,
+    Raises ``ClockDoubtful``, ``Declined``, ``ImageMissing`` (one that was to be kept went meanwhile), ``Cancelled``,
     ``Damaged`` (an image cannot be read, so nothing is deleted), and what the target raises.
     """
     work = Prune(repository, talk.tell, talk.cancelled, request.repack_below, request.fence, kept)
