@@ -79,8 +79,8 @@ def test_weeks_and_months_have_their_last_image():
 
 
 def test_each_volume_by_itself():
-    images = [image(at, NOW - dt.timedelta(days=at), path=f"/v{at % 2}") for at in range(6)]
-    assert kept(images, Retention(last=1)) == {0, 1}
+    images = [image(6 - at, NOW - dt.timedelta(days=at), path=f"/v{at % 2}") for at in range(6)]
+    assert kept(images, Retention(last=1)) == {6, 5}
 
 
 def test_every_verdict_has_a_reason():

@@ -72,10 +72,16 @@ class BlobReader:
         self._fanout = fanout
         self._shelf = shelf
         self._lost: set[int] = set()
+        self._damaged: set[int] = set()
         self._lock = threading.Lock()
         self._all_ways = tuple(ways)
         self._ways = deque(self._all_ways)
         self._learned = 0
+
+    @property
+    def bad_packs(self) -> set[int]:
+        """The places in the index of the packs that were missing, or in which a blob was damaged, so far."""
+        return self._lost | self._damaged
 
     def _learn_beyond(self, learned: int) -> bool:
         """Go one more way for rows, unless another thread has since we had gone ``learned`` of them."""
@@ -196,6 +202,7 @@ class BlobReader:
         """Nothing is decoded before its digest is right; nothing is handed out under a wrong id."""
         row = head(place.id, place.kind, place.codec, place.plain_length, place.length)
         if not hmac.compare_digest(self._digests.of_blob(row, encoded), place.digest):
+            self._damaged.add(place.pack)
             raise Damaged(f"the blob at {place.offset} is not what its digest says", subject=place.key)
         try:
             self._codecs.decode_into(place.codec, encoded, room)

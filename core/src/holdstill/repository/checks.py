@@ -44,8 +44,13 @@ class Checks:
         self.damaged: list[Damaged | FormatTooNew] = []
         self._by_key = dict(self._read())
         newest_last = sorted(self._by_key.values(), key=lambda check: check.at)
-        self.of_image: dict[str, Check] = {image: check for check in newest_last for image in check.images}
-        """The newest check of each image."""
+        self.of_image: dict[str, Check] = {}
+        """The newest check of each image. One that found damage is not outdated by one that did not read all data."""
+        for check in newest_last:
+            for image in check.images:
+                was = self.of_image.get(image)
+                if was is None or image not in was.hurt or image in check.hurt or check.read_data:
+                    self.of_image[image] = check
         self.of_pack: dict[str, str] = {pack: check.at for check in newest_last for pack in check.packs}
         """When each pack was last read and good."""
 

@@ -38,6 +38,8 @@ def choose(standing: Standing, repack_below: float) -> Choice:
         fresh = rows[~counted[rows["ordinal"]]]
         counted[fresh["ordinal"]] = True
         np.add.at(used, fresh["pack"], fresh["encoded"].astype(np.int64) + STORED.itemsize)
+    if standing.fewer_open(flags):
+        return choose(standing, repack_below)
     unneeded, mostly_empty = [], []
     for place in np.flatnonzero(flags).tolist():
         split = layout.split_pack_key(index.packs[place].key)

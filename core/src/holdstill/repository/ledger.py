@@ -96,12 +96,16 @@ class Ledger:
         nonce = secrets.token_hex(16)
         while True:
             self.read()
-            if self.end < seen:
-                raise _missing(self.end + 1)
+            self.must_reach(seen)
             number = self.end + 1
             entry = Begin(nonce, layout.commit_key(number, nonce), host, kind)
             if self._append(number, entry, {"type": "begin", **attrs.asdict(entry)}):
                 return number, entry
+
+    def must_reach(self, seen: int) -> None:
+        """Raises ``Damaged`` if it ends below the number ``seen`` of a writer that was noticed."""
+        if self.end < seen:
+            raise _missing(self.end + 1)
 
     def append_condemn(self, packs: Collection[str]) -> int:
         """Append a list of packs that may go; its place. All entries before it have been read when this returns."""

@@ -120,7 +120,13 @@ class Marks:
             try:
                 last = self._mark(layout.mark_key(image.number, image.id, end + 1))
             except ObjectMissing:
-                return end, last
+                # Later ones are there? Then this one was lost, unless others have added both since we looked.
+                beyond = layout.mark_key(image.number, image.id, end + 2)
+                if not is_there(self._target, beyond):
+                    return end, last
+                if not is_there(self._target, key := layout.mark_key(image.number, image.id, end + 1)):
+                    raise Damaged("it is missing, though later ones are there", subject=key) from None
+                continue
             end += 1
 
     def _mark(self, key: str) -> Mark:

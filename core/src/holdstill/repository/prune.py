@@ -64,9 +64,8 @@ class Prune:
         standing.read_ledger()
         if self._fence:
             self._fence_undecided()
-        spared, repacked = self._spared()
-        doomed = set(standing.swept_packs()) - spared
-        deleted = set(self._delete(doomed))
+        swept, spared, repacked = self._looked_at()
+        deleted = set(self._delete(swept - spared))
         join_segments(standing, deleted, self._kept)
         return self._result(deleted, self._on_lists() - deleted - spared, repacked, dry_run=False)
 
@@ -80,22 +79,26 @@ class Prune:
             self._repository.void(begin.commit, "a prune did not wait for it")
         self.standing.read_ledger()
 
-    def _spared(self) -> tuple[set[int], Repacked]:
-        """The packs that hold the only copies of something; after what is worth it was copied elsewhere."""
+    def _looked_at(self) -> tuple[set[int], set[int], Repacked]:
+        """The packs that may go, but for those that hold the only copies of something; after what is worth it was
+        copied elsewhere. What one learns of while one looks for copies is left to a later prune: it was not asked for.
+        """
         swept = set(self.standing.swept_packs())
-        alone = set(homeless(self.standing)) if swept else set()
+        alone = homeless(self.standing) if swept else set()
         moving = self._worth_moving(alone, swept)
         if not moving:
-            return self._holding(alone), Repacked()
+            return swept, self._holding(alone), Repacked()
         self._stage("repack")
         reader = self._repository.reader_of(self.standing.shelf)
         repacked = Repacking(self._repository, reader, platform.node(), self._cancelled, self._kept).run(moving)
         # Only now is asked what is open: a copy counts if no list named its pack when ours could be seen by all.
         self.standing.read_ledger()
         self.standing.take_segments(repacked.segments)
-        return self._holding(homeless(self.standing)), repacked
+        self.standing.doubt(reader)
+        swept = set(self.standing.swept_packs())
+        return swept, self._holding(homeless(self.standing)), repacked
 
-    def _holding(self, blobs: set[tuple[BlobKind, bytes]] | Iterator[tuple[BlobKind, bytes]]) -> set[int]:
+    def _holding(self, blobs: set[tuple[BlobKind, bytes]]) -> set[int]:
         places = self.standing.shelf.index.places
         return {place.pack for kind, blob_id in blobs for place in places(kind, blob_id)}
 
@@ -158,7 +161,10 @@ class Prune:
             ),
             dry_run=dry_run,
             seconds=round(time.monotonic() - self._began, 3),
-            warnings=tuple(f"cannot be read, so its pack stays: {each}" for each in repacked.lost),
+            warnings=(
+                *(f"cannot be read, so its pack stays: {each}" for each in repacked.lost),
+                *(f"it is damaged; run verify: {each}" for each in self.standing.damaged()),
+            ),
         )
 
     def _stage(self, stage: str) -> None:

@@ -87,6 +87,8 @@ class _Volume:
 
     def _guarded(self) -> Iterable[tuple[Image, str]]:
         yield self.images[0].image, "the newest"
+        # Should a clock have been set back, the newest by its time is an old one.
+        yield max((each.image for each in self.images), key=lambda image: image.number), "the last that was stored"
         clean = [each.image for each in self.images if self._is_clean(each.image)]
         if clean:
             yield clean[0], "the newest clean one"

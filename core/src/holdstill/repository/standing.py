@@ -8,11 +8,12 @@ from typing import Final
 import attrs
 import numpy as np
 
-from holdstill.errors import ObjectMissing
+from holdstill.errors import Damaged, ObjectMissing
 from holdstill.model.image import Image
 from holdstill.repository import commits, layout
+from holdstill.repository.blobs import BlobReader
 from holdstill.repository.index import Flags
-from holdstill.repository.layout import BlobKind
+from holdstill.repository.layout import IMAGES, BlobKind
 from holdstill.repository.ledger import Begin, Ledger
 from holdstill.repository.loading import Shelf, unheard
 from holdstill.repository.marking import Marking, Wanted
@@ -39,11 +40,29 @@ class Standing:
     _settled: set[int] = attrs.field(factory=set)
     _named: set[str] = attrs.field(factory=set)
     _sizes: dict[int, int] = attrs.field(factory=dict)
+    _doubted: set[int] = attrs.field(factory=set)
 
     def __attrs_post_init__(self) -> None:
         self.ledger = self.repository.ledger()
+        shown = [listed.key for listed in self.repository.target.list(IMAGES)]
         self.read_ledger()
+        self._know_all(shown)
         self.read_packs()
+
+    def _know_all(self, shown: Collection[str]) -> None:
+        """Raises ``Damaged`` for an image that is shown and whose writer is not in the ledger, which was read after:
+        the ledger has lost an entry, and there may be more images of which it does not tell.
+        """
+        target, digests = self.repository.target, self.repository.digests
+        known = {begin.commit for begin in self.ledger.begun.values()}
+        for key in shown:
+            unknown = key not in known and layout.split_commit_key(key)
+            if unknown and isinstance(commits.state(target, digests, key), Image):
+                raise Damaged(
+                    "the ledger has no entry of this image's writer",
+                    subject=key,
+                    next_step="Nothing is deleted meanwhile. Run verify; `holdstill delete` the image if need be.",
+                )
 
     def read_ledger(self) -> None:
         """To its end; and what became of every writer that was not decided yet.
@@ -73,6 +92,10 @@ class Standing:
         self.shelf.take_segments(sorted(self._named), unheard)
         self.listed = self.shelf.listed_packs()
         self.shelf.take_orphans(self.listed, unheard)
+        seen = self.shelf.latest_number(self.listed)
+        if self.ledger.end < seen:
+            self.read_ledger()  # they may have begun since
+        self.ledger.must_reach(seen)
 
     def take_segments(self, keys: Collection[str]) -> None:
         """These as well; a record names them."""
@@ -89,10 +112,16 @@ class Standing:
             lambda: self.shelf.take_orphans(self.shelf.listed_packs(), unheard),
         )
         reader = self.repository.reader_of(self.shelf, ways)
-        return Marking(reader, self.repository.config.fanout).needed(self.images.values())
+        yield from Marking(reader, self.repository.config.fanout).needed(self.images.values())
+        self.doubt(reader)
+
+    def doubt(self, reader: BlobReader) -> None:
+        """Rely no more on packs in which ``reader`` met damage."""
+        self._doubted |= reader.bad_packs
 
     def open_packs(self) -> Flags:
-        """For each pack of the index: does no list name it, and is it there, whole as far as its size tells?
+        """For each pack of the index: does no list name it, and is it there, whole as far as its size tells, and as far
+        as this run has read of it?
 
         One flag more, false, stands for packs that were learned of later.
         """
@@ -100,7 +129,17 @@ class Standing:
         flags = np.zeros(len(packs) + 1, dtype=np.bool_)
         for place, pack in enumerate(packs):
             flags[place] = not self.ledger.closed(pack.key) and self.size_of(place) == pack.size
+        flags[list(self._doubted)] = False
         return flags
+
+    def fewer_open(self, flags: Flags) -> bool:
+        """Did a pack that has a flag turn out to be damaged since?"""
+        return bool((flags & ~self.open_packs()[: len(flags)]).any())
+
+    def damaged(self) -> Iterator[str]:
+        """The keys of the packs in which this run met damage, those that may go anyway left out."""
+        keys = sorted(self.shelf.index.packs[place].key for place in self._doubted)
+        return (key for key in keys if not self.ledger.closed(key))
 
     def homes(self) -> Flags:
         """Of the open packs those whose rows are in a segment that a record names, so that no listing is needed to
@@ -146,9 +185,18 @@ def within(flags: Flags, rows: Rows) -> Flags:
     return found
 
 
-def homeless(standing: Standing) -> Iterator[tuple[BlobKind, bytes]]:
-    """Each needed blob, by kind and id, that no home holds."""
-    flags = standing.homes()
+def homeless(standing: Standing) -> set[tuple[BlobKind, bytes]]:
+    """Each needed blob, by kind and id, that no home holds. Looking may find homes to be none: then all is looked at
+    again.
+    """
+    while True:
+        flags = standing.homes()
+        found = set(_outside(standing, flags))
+        if not standing.fewer_open(flags):
+            return found
+
+
+def _outside(standing: Standing, flags: Flags) -> Iterator[tuple[BlobKind, bytes]]:
     for kind, ids in standing.needed():
         seen, _ = standing.shelf.index.locate(kind, ids, lambda rows: within(flags, rows))
         for at in np.flatnonzero(~seen).tolist():

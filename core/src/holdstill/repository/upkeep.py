@@ -15,6 +15,7 @@ from holdstill.model.image import Image
 from holdstill.model.requests import PruneRequest
 from holdstill.model.results import PruneResult
 from holdstill.model.retention import Fate
+from holdstill.repository import commits, layout
 from holdstill.repository.checks import Checks
 from holdstill.repository.prune import Prune
 from holdstill.repository.repository import Repository
@@ -28,8 +29,8 @@ def prune(
 ) -> PruneResult:
     """Forget what the policy does not keep, and give back what no image needs. Asks ``prune.go``, cost shown before.
 
-    Raises ``ClockDoubtful``, ``Declined``, ``Cancelled``, ``Damaged`` (an image cannot be read, so nothing is deleted),
-    and what the target raises.
+    Raises ``ClockDoubtful``, ``Declined``, ``ImageMissing`` (one that was to be kept went meanwhile), ``Cancelled``,
+    ``Damaged`` (an image cannot be read, so nothing is deleted), and what the target raises.
     """
     work = Prune(repository, talk.tell, talk.cancelled, request.repack_below, request.fence, kept)
     images = {image.id: image for image in work.standing.images.values()}
@@ -43,6 +44,8 @@ def prune(
         return plan
     if dropped or plan.deleted_packs or plan.repack_read_size:
         _ask(plan, len(dropped), repository, talk)
+    if dropped:
+        _all_stand(repository, [images[verdict.image] for verdict in verdicts if verdict.kept])
     spared = [image for image in dropped if not _forgotten(repository, image)]
     if spared:
         work.standing.images.update((image.number, image) for image in spared)
@@ -68,6 +71,18 @@ def _verdicts(repository: Repository, request: PruneRequest, images: Sequence[Im
         else attrs.evolve(verdict, kept=True, reason="protected")
         for verdict in verdicts
     ]
+
+
+def _all_stand(repository: Repository, images: Sequence[Image]) -> None:
+    """An answer may take long: raises ``ImageMissing`` if one of those that the policy relied on went meanwhile."""
+    for image in images:
+        key = layout.commit_key(image.number, image.id)
+        if not isinstance(commits.state(repository.target, repository.digests, key), Image):
+            raise ImageMissing(
+                "it was to be kept, and was deleted meanwhile; nothing else was deleted",
+                subject=f"image {image.id[:12]}",
+                next_step="Prune again: the policy keeps others now.",
+            )
 
 
 def _forgotten(repository: Repository, image: Image) -> bool:

@@ -78,6 +78,8 @@ class _Verification:
     _tell: Tell
     _cancelled: Callable[[], bool]
     _ledger: Ledger = attrs.field(init=False)
+    _shown: dict[str, int] = attrs.field(factory=dict)
+    """The commit keys of images that LIST shows, and their numbers."""
     _condition: Condition = attrs.field(init=False)
     _checks: Checks = attrs.field(init=False)
     _findings: Findings = attrs.field(factory=Findings)
@@ -90,7 +92,7 @@ class _Verification:
         self._check_config()
         images, named = self._check_records()
         shelf, listed = self._check_segments(named)
-        self._check_ledger(shelf.latest_number(listed))
+        self._check_ledger(max([shelf.latest_number(listed), *self._shown.values()]))
         self._check_marks()
         condition = self._condition = Condition(shelf.index)
         condition.look_for_packs(self._repository.target, listed, self._may_be_gone, self._findings)
@@ -172,6 +174,11 @@ class _Verification:
         self._ledger = self._repository.ledger()
         for damage in self._ledger.examine(last):
             self._findings.damage(damage)
+        for key, number in self._shown.items():
+            if number in self._ledger.lists or (
+                number in self._ledger.begun and self._ledger.begun[number].commit != key
+            ):
+                self._findings.add(key, "the ledger has no entry of this image's writer")
 
     def _may_be_gone(self, pack: str) -> bool:
         """Does a list name it? One that was appended a moment ago counts too."""
@@ -192,10 +199,11 @@ class _Verification:
         images: list[Image] = []
         named: set[str] = set()
         replaced: set[str] = set()
-        for _, record in self._repository.records(exact=False, on_damage=self._record_damage):
+        for key, record in self._repository.records(exact=False, on_damage=self._record_damage):
             named.update(record.segments)
             if isinstance(record, Image):
                 images.append(record)
+                self._shown[key] = record.number
             elif isinstance(record, Upkeep):
                 replaced.update(record.replaces)
         return (images if self._chosen is None else list(self._chosen)), named - replaced
