@@ -7,12 +7,14 @@ import os
 import pytest
 
 from holdstill_testing.machine.replay import LIMIT, Replay
+from holdstill_testing.torture import full
 
 IN_THE_MACHINE = "HOLDSTILL_MACHINE" in os.environ
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "udevd: inside the machine, in the boot that runs a udevd")
+    config.addinivalue_line("markers", "quick(id): (with these parameters) a part of every `make test`")
 
 
 @pytest.hookimpl(trylast=True)
@@ -20,6 +22,12 @@ def pytest_collection_modifyitems(config, items):
     if IN_THE_MACHINE:
         return
     inside = [item for item in items if item.path.is_relative_to(_here(config) / "inside")]
+    if config.args_source is config.ArgsSource.TESTPATHS and not full():
+        # Emulation is slow: all of it takes half an hour. `make torture` has that, and whoever asks for tests/vm.
+        later = [item for item in inside if not _quick(item)]
+        config.hook.pytest_deselected(items=later)
+        items[:] = [item for item in items if item not in later]
+        inside = [item for item in inside if item not in later]
     for item in inside:
         item.add_marker(pytest.mark.timeout(LIMIT + 60))
     config.stash[BATCHES] = {
@@ -41,6 +49,11 @@ def pytest_runtest_protocol(item, nextitem):
 
 BATCHES = pytest.StashKey()
 REPLAYS = pytest.StashKey()
+
+
+def _quick(item):
+    mark = item.get_closest_marker("quick")
+    return mark is not None and (not mark.args or item.callspec.id in mark.args)
 
 
 def _here(config):

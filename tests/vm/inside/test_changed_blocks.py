@@ -54,6 +54,7 @@ def mark_file(bench):
     return found
 
 
+@pytest.mark.quick
 def test_reading_costs_what_changed(thin, path, bench):
     write(path, 0, os.urandom(4 << 20))
     first = bench.backup(path, changed_blocks=True)

@@ -103,6 +103,7 @@ def check(volumes, bench, place, before):
         os.fsync(file.fileno())
 
 
+@pytest.mark.quick("thick")
 def test_killed_at_a_point(volumes, bench, place, dying):
     before = volumes.names()
     points = ended(*dying())
@@ -114,6 +115,7 @@ def test_killed_at_a_point(volumes, bench, place, dying):
         check(volumes, bench, place, before)
 
 
+@pytest.mark.quick("thick-lvcreate")
 @pytest.mark.parametrize("tool", ["lvcreate", "lvremove"])
 def test_killed_while_lvm_works(volumes, bench, place, dying, until, tool):
     """What LVM was doing goes on without us; `recover` waits for it."""

@@ -32,6 +32,7 @@ def restore(bench, image, name=NEW):
     return bench.engine.restore(bench.url, RestoreRequest(image=image, to_new_volume=name), bench.talk)
 
 
+@pytest.mark.quick
 def test_the_layout_of_the_group_is_kept(imaged, bench, volumes, run):
     managed = bench.engine.show(bench.url, imaged).managed
     row = volumes.rows("lv_uuid", "vg_uuid")["my-data"]
@@ -49,6 +50,7 @@ def test_the_layout_of_the_group_is_kept(imaged, bench, volumes, run):
     assert "holdstill" not in managed.layout.split("test-vg {")[1]  # as it was before our own snapshot
 
 
+@pytest.mark.quick
 def test_a_volume_is_made_for_a_restore(imaged, bench, volumes, run, tmp_path):
     result = restore(bench, imaged)
 
@@ -78,6 +80,7 @@ def test_it_goes_again_if_the_plan_does_not_stand(imaged, bench, volumes, refuse
     assert not bench.open_lines()
 
 
+@pytest.mark.quick
 def test_what_a_killed_restore_made_is_removed(imaged, bench, volumes, monkeypatch):
     before = volumes.names()
     child = os.fork()
