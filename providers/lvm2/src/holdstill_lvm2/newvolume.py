@@ -81,8 +81,10 @@ def undo(version: int, data: dict[str, str], runner: Runner) -> Undone:
     if len(tagged) > 1 or not _is_ours(tagged[0], data):
         names = ", ".join(each.full_name for each in tagged)
         return Undone(UndoState.REFUSED, f"{names} carries our tag, but is not what was made")
-    ran = lvm.change("lvremove", "--yes", tagged[0].full_name)
-    if not ran.ok:
+    # LVM compares once more, under its own lock: between our look and its own anything may happen.
+    chosen = f'lv_uuid="{tagged[0].uuid}" && lv_name="{data["lv"]}" && lv_tags="{data["tag"]}"'
+    ran = lvm.change("lvremove", "--yes", "-S", chosen, tagged[0].group.name)
+    if any(volume.uuid == tagged[0].uuid for volume in lvm.volumes(data["vg_uuid"])):
         return Undone(UndoState.BUSY, ran.said)
     return Undone(UndoState.REMOVED, tagged[0].full_name)
 
