@@ -226,6 +226,33 @@ class TestBitmap:
 
         assert "system file's cluster" in said((places.bitmap + byte, bytes([was & ~(1 << bit)])))
 
+    def test_a_file_that_it_shows_as_free_after_a_power_cut(self, said, places):
+        """ntfs-3g writes in no order and leaves no mark: here the file's record was written, the bitmap was not."""
+        with FileReader(places.path) as reader:
+            table = FileTable(reader, places.boot)
+            clusters = next(found for found in map(self.last_clusters(table), range(64, table.records)) if found)
+            byte, bit = divmod(clusters[-1], 8)
+            was = reader.read(places.bitmap + byte, 1)[0]
+            assert was >> bit & 1
+
+        assert "a file's cluster" in said((places.bitmap + byte, bytes([was & ~(1 << bit)])))
+
+    def last_clusters(self, table):
+        """For the number of a record: the last cluster of each of its runs; none where it is not in use."""
+
+        def found(number):
+            raw = table.bytes_of(number, 1)
+            rows = table.runs_in(table.record(number)) if raw[0x16] & 1 else []
+            return [at + length - 1 for _, at, length in rows if at >= 0]
+
+        return found
+
+    @pytest.mark.parametrize("most", ["_MOST_RECORDS", "_MOST_RUNS"])
+    def test_more_than_is_asked(self, said, monkeypatch, most):
+        monkeypatch.setattr(f"holdstill_filesystems.ntfs.witnesses.{most}", 5)
+
+        assert "too many to ask" in said()
+
     @pytest.mark.parametrize("flags", [0x0001, 0x4000, 0x8000])
     def test_one_that_is_packed_encrypted_or_sparse(self, said, places, flags):
         assert "sparse" in said((places.attributes[6, Kind.DATA] + 12, struct.pack("<H", flags)))

@@ -41,7 +41,7 @@ def used_clusters(reader: Reader, boot: BootSector) -> tuple[Packed, int]:
         _check_chains(boot, first, _decoded(boot, _raw(reader, boot, 0, first, count), count), used)
     if boot.is_fat32:
         root = boot.record["root_cluster"]
-        boot.record.require("root_cluster", bool(_marked(used, np.array([root]))[0]), "the table calls it free")
+        boot.record.require("root_cluster", bool(marked(used, np.array([root]))[0]), "the table calls it free")
     return used, free
 
 
@@ -101,12 +101,19 @@ def _check_values(boot: BootSector, first: int, entries: Entries) -> None:
 def _check_chains(boot: BootSector, first: int, entries: Entries, used: Packed) -> None:
     """No file goes on in a cluster that is free."""
     links = np.flatnonzero((entries >= 2) & (entries < boot.clusters + 2))
-    lost = links[~_marked(used, entries[links])]
+    lost = links[~marked(used, entries[links])]
     if lost.size:
         raise StructureFault(f"cluster {first + int(lost[0])} is followed by cluster {entries[lost[0]]}, which is free")
 
 
-def _marked(used: Packed, clusters: NDArray[np.integer]) -> NDArray[np.bool_]:
+def following(reader: Reader, boot: BootSector, cluster: int) -> int:
+    """What the table says of this cluster: the next one of its file, or a number past all clusters."""
+    first = cluster & ~1
+    return int(_decoded(boot, _raw(reader, boot, 0, first, 2), 2)[cluster - first])
+
+
+def marked(used: Packed, clusters: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Which of these clusters, which exist, are in use."""
     places = clusters.astype(np.int64) - 2
-    marked: NDArray[np.bool_] = (used[places >> 3] >> (places & 7) & 1).astype(np.bool_)
-    return marked
+    found: NDArray[np.bool_] = (used[places >> 3] >> (places & 7) & 1).astype(np.bool_)
+    return found

@@ -11,6 +11,7 @@ from holdstill.model.extents import Extents
 from holdstill.spi.reader import Reader
 from holdstill_filesystems.bits import from_packed
 from holdstill_filesystems.fat.bootsector import BootSector
+from holdstill_filesystems.fat.directories import check_starts
 from holdstill_filesystems.fat.table import Packed, used_clusters
 from holdstill_filesystems.tail import behind
 
@@ -31,6 +32,7 @@ def used_blocks(reader: Reader) -> BlockMap | WholeVolume:
     used, free = used_clusters(reader, boot)
     if remembered not in {None, free}:
         raise StructureFault(f"the FSInfo sector says that {remembered} clusters are free, the table has {free}")
+    check_starts(reader, boot, used)
     notes: list[str] = []
     tail = behind(reader, boot.size, notes)
     return BlockMap(boot.cluster_size, _windows(boot, used, tail), tuple(notes))

@@ -71,6 +71,11 @@ def refuse_unless_in_order(reader: Reader, table: FileTable) -> None:
     _refuse_shadow_copies(reader)
 
 
+def log_is_empty(table: FileTable) -> bool:
+    """Was the log emptied (ntfs-3g), so that it vouches for nothing?"""
+    return table.stream(LOG, Kind.DATA).read(0, 4) == bytes([_EMPTY]) * 4
+
+
 def _refuse_flags(table: FileTable) -> None:
     value = table.stream(VOLUME, Kind.VOLUME_INFORMATION).read(0, 12)
     version, flags = (value[8], value[9]), int.from_bytes(value[10:12], "little")

@@ -98,13 +98,19 @@ class FileTable:
         """How many records it has room for, used or not."""
         return min(self._table.size, self._table.runs.clusters * self.boot.cluster_size) // self.boot.record_size
 
+    def place_of(self, number: int) -> int:
+        """Where the record of this number, which the table has room for, begins on the volume."""
+        return next(self._table.runs.pieces(number * self.boot.record_size, 1, self.boot.cluster_size))[0]
+
+    def bytes_of(self, first: int, count: int) -> bytes:
+        """So many records as they lie there, used or not. Raises ``StructureFault`` past the end."""
+        return self._table.read(first * self.boot.record_size, count * self.boot.record_size)
+
     def record(self, number: int) -> FileRecord:
         """The record of this number. Raises ``StructureFault`` if there is none, or it is not in use."""
-        size = self.boot.record_size
         if number >= self.records:
             raise StructureFault(f"the file table has no record {number}")
-        place = next(self._table.runs.pieces(number * size, 1, self.boot.cluster_size))[0]
-        return FileRecord.parse(self._table.read(number * size, size), place, number)
+        return FileRecord.parse(self.bytes_of(number, 1), self.place_of(number), number)
 
     def stream(self, number: int, kind: Kind, name: str = "") -> Stream:
         """What this attribute of a file holds. Raises ``StructureFault`` if it has none, or it cannot be read."""
@@ -117,14 +123,14 @@ class FileTable:
         """Does the file have such an attribute?"""
         return any(True for _ in self._parts(self.record(number), kind, name))
 
+    def runs_in(self, record: FileRecord) -> list[tuple[int, int, int]]:
+        """Rows for ``Runs``: where the values, or parts of such, lie that are described in this one record."""
+        what = f"an attribute of file {record.number}"
+        return [row for found in record.attributes() if found.elsewhere for row in self._rows(found, what)]
+
     def extents_of(self, number: int) -> Extents:
         """Where the values lie that are described in this one record, holes left out, in bytes."""
-        found = Extents.none()
-        for attribute in self.record(number).attributes():
-            if attribute.elsewhere:
-                rows = self._rows(attribute, f"an attribute of file {number}")
-                found = found.union(Runs.of(rows).extents(self.boot.cluster_size))
-        return found
+        return Runs.of(self.runs_in(self.record(number))).extents(self.boot.cluster_size)
 
     # --- attributes -----------------------------------------------------------------------------
 

@@ -14,8 +14,9 @@ from holdstill.spi.reader import Reader
 from holdstill_filesystems.bits import from_packed
 from holdstill_filesystems.ntfs.boot import Boot
 from holdstill_filesystems.ntfs.records import FileRecord, Kind
-from holdstill_filesystems.ntfs.state import refuse_unless_in_order
+from holdstill_filesystems.ntfs.state import log_is_empty, refuse_unless_in_order
 from holdstill_filesystems.ntfs.table import MFT, FileTable, Stream
+from holdstill_filesystems.ntfs.witnesses import in_files
 from holdstill_filesystems.tail import behind
 
 _MIRROR, _BITMAP = 1, 6
@@ -37,12 +38,13 @@ def used_blocks(reader: Reader) -> BlockMap:
     if bitmap.resident is not None or bitmap.size * 8 < boot.clusters:
         raise StructureFault(f"its bitmap has {bitmap.size} bytes for {boot.clusters} clusters")
     must = union_of([table.extents, *(table.extents_of(number) for number in _SYSTEM_FILES)])
+    files = in_files(table) if log_is_empty(table) else Extents.none()
     end = min(boot.copy_at + boot.sector_size, reader.size)
     notes: list[str] = []
     tail = behind(reader, end, notes)
     last = boot.clusters * boot.cluster_size
     rest = Extents.of((last, end - last)).union(tail)
-    return BlockMap(boot.cluster_size, _in_a_row(_marked(boot, bitmap, must), rest), tuple(notes))
+    return BlockMap(boot.cluster_size, _in_a_row(_marked(boot, bitmap, must, files), rest), tuple(notes))
 
 
 def _check_mirror(boot: Boot, table: FileTable) -> None:
@@ -57,17 +59,18 @@ def _check_mirror(boot: Boot, table: FileTable) -> None:
             raise StructureFault(f"record {number} of the file table differs from its mirror")
 
 
-def _marked(boot: Boot, bitmap: Stream, must: Extents) -> Iterator[Extents]:
-    """What the bitmap marks, in bytes, window by window; ``must`` has to be."""
+def _marked(boot: Boot, bitmap: Stream, must: Extents, files: Extents) -> Iterator[Extents]:
+    """What the bitmap marks, in bytes, window by window; ``must`` and ``files`` have to be."""
     size = boot.cluster_size
     for at in range(0, -(-boot.clusters // 8), _WINDOW):
         bits = bitmap.read(at, min(_WINDOW, -(-boot.clusters // 8) - at))
         start, end = at * 8 * size, min((at + len(bits)) * 8, boot.clusters) * size
         packed = np.frombuffer(bits, dtype=np.uint8)
         marked = from_packed(packed, size, start).clip(start, end) if packed.any() else Extents.none()
-        unmarked = must.clip(start, end).difference(marked)
-        if unmarked:
-            raise StructureFault(f"its bitmap shows a system file's cluster at byte {int(unmarked.starts[0])} as free")
+        for whose, places in (("system file", must), ("file", files)):
+            unmarked = places.clip(start, end).difference(marked)
+            if unmarked:
+                raise StructureFault(f"its bitmap shows a {whose}'s cluster at byte {int(unmarked.starts[0])} as free")
         yield marked
 
 
