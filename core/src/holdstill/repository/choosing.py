@@ -28,7 +28,7 @@ class Choice:
 def choose(standing: Standing, repack_below: float) -> Choice:
     """Among open packs of settled writers. Of two copies the older row's counts as the needed one."""
     index = standing.shelf.index
-    flags = standing.open_packs()
+    doubts, flags = standing.doubts, standing.open_packs()
     used = np.zeros(len(flags), dtype=np.int64)
     counted = np.zeros(index.row_count, dtype=np.bool_)
     for kind, ids in standing.needed():
@@ -38,7 +38,7 @@ def choose(standing: Standing, repack_below: float) -> Choice:
         fresh = rows[~counted[rows["ordinal"]]]
         counted[fresh["ordinal"]] = True
         np.add.at(used, fresh["pack"], fresh["encoded"].astype(np.int64) + STORED.itemsize)
-    if standing.fewer_open(flags):
+    if standing.doubts > doubts:
         return choose(standing, repack_below)
     unneeded, mostly_empty = [], []
     for place in np.flatnonzero(flags).tolist():

@@ -132,9 +132,10 @@ class Standing:
         flags[list(self._doubted)] = False
         return flags
 
-    def fewer_open(self, flags: Flags) -> bool:
-        """Did a pack that has a flag turn out to be damaged since?"""
-        return bool((flags & ~self.open_packs()[: len(flags)]).any())
+    @property
+    def doubts(self) -> int:
+        """How many packs are not relied on because of what this run met in them. Never falls."""
+        return len(self._doubted)
 
     def damaged(self) -> Iterator[str]:
         """The keys of the packs in which this run met damage, those that may go anyway left out."""
@@ -190,9 +191,9 @@ def homeless(standing: Standing) -> set[tuple[BlobKind, bytes]]:
     again.
     """
     while True:
-        flags = standing.homes()
-        found = set(_outside(standing, flags))
-        if not standing.fewer_open(flags):
+        doubts = standing.doubts
+        found = set(_outside(standing, standing.homes()))
+        if standing.doubts == doubts:
             return found
 
 
