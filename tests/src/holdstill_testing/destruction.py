@@ -17,7 +17,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from holdstill.errors import StructureFault
+from holdstill.errors import StructureFault, VolumeUnusable
 from holdstill.model.blockmap import BlockMap, WholeVolume
 from holdstill.model.buffers import Room
 from holdstill.model.extents import Extents, union_of
@@ -73,7 +73,7 @@ def answer(reader: Reader, plugin: Plugin) -> Extents | str:
         found = plugin.enumerate_used_blocks(reader, facts)
         if isinstance(found, BlockMap):
             return union_of(_checked(found.windows, reader.size, found.block_size))
-    except StructureFault as fault:
+    except (StructureFault, VolumeUnusable) as fault:
         return fault.message
     assert found is not None, f"{facts.name} is recognised, but nobody reads it"
     assert found.reason

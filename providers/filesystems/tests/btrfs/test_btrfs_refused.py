@@ -6,7 +6,10 @@ import struct
 
 import pytest
 
+from holdstill import BackupRequest, Engine
+from holdstill.errors import VolumeUnusable
 from holdstill.model.extents import Extents
+from holdstill.spi.conversation import Conversation
 from holdstill_filesystems import plugin
 from holdstill_testing.btrfs_forge import (
     BLOCK_GROUP_ITEM,
@@ -84,7 +87,7 @@ def test_a_feature_that_is_not_known_is_the_whole_volume(forged, word):
     ("fields", "reason"),
     [
         ({"log_root": 30523392}, "a log of what was flushed"),
-        ({"num_devices": 2}, "spans 2 devices, and this one alone does not make a file system again"),
+        ({"num_devices": 2}, "one of 2 devices of a Btrfs file system, and useless alone"),
         ({"flags": 1 | 1 << 32}, "a seed"),
         ({"flags": 1 | 1 << 2}, "marked as having errors"),
         ({"flags": 1 | 1 << 35}, "change of its UUID"),
@@ -181,6 +184,22 @@ def test_one_of_several_devices(tmp_path, tool, profile):
 
     for path in images:
         assert "only images of all of them, taken at one instant, can be restored together" in said(path)
+
+
+def test_one_of_several_devices_is_imaged_only_if_it_is_meant(tmp_path, tool):
+    images, repository = [tmp_path / "one", tmp_path / "two"], str(tmp_path / "repository")
+    for path in images:
+        with path.open("wb") as image:
+            image.truncate(128 * MIB)
+    tool("mkfs.btrfs", "-q", "-f", "-d", "single", "-m", "raid1", *images)
+    engine, talk = Engine(state=str(tmp_path / "state")), Conversation()
+    engine.init(repository)
+
+    with pytest.raises(VolumeUnusable, match="one of 2 devices"):
+        engine.backup(repository, BackupRequest(str(images[0])), talk)
+    result = engine.backup(repository, BackupRequest(str(images[0]), gap_size=0), talk)
+
+    assert result.sizes.used_size == 128 * MIB
 
 
 def test_a_seed(forged, tool):

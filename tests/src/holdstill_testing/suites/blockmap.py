@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import pytest
 
-from holdstill.errors import ReadFault, StructureFault
+from holdstill.errors import ReadFault, StructureFault, VolumeUnusable
 from holdstill.model.blockmap import BlockMap, WholeVolume
 from holdstill.model.extents import Extents, union_of
 from holdstill.model.volume import FilesystemFacts
@@ -174,5 +174,5 @@ def _answer(enumerate_used_blocks: Enumerate, reader: Reader, facts: FilesystemF
             assert answer.reason
             return None
         return union_of(_bounded(answer))
-    except StructureFault:
+    except (StructureFault, VolumeUnusable):
         return None

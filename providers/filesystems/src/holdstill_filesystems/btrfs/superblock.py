@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 import numpy as np
 
-from holdstill.errors import StructureFault
+from holdstill.errors import StructureFault, VolumeUnusable
 from holdstill.model.extents import LIMIT, Extents
 from holdstill.spi.reader import Reader
 from holdstill_filesystems.btrfs.checksums import KINDS, fits
@@ -132,9 +132,10 @@ class Superblock:
         if reason:
             raise StructureFault(reason)
         if record["num_devices"] != 1:
-            raise StructureFault(
-                f"it spans {record['num_devices']} devices, and this one alone does not make a file system again: "
-                "only images of all of them, taken at one instant, can be restored together"
+            raise VolumeUnusable(
+                f"it is one of {record['num_devices']} devices of a Btrfs file system, and useless alone: "
+                "only images of all of them, taken at one instant, can be restored together",
+                next_step="while nothing writes to it, image each of its devices whole, with --gap-size 0",
             )
         record.require("device_id", record["device_id"] != 0, "this device was about to replace another one")
         if record["log_root"]:
