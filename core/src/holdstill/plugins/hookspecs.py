@@ -71,8 +71,8 @@ def enumerate_used_blocks(reader: Reader, facts: FilesystemFacts) -> BlockMap | 
 
     Obligations: a superset is slow, a subset is data loss. Anything unknown, damaged or out of date is
     ``WholeVolume(reason)``, or ``StructureFault`` while the windows are iterated. Every byte is hostile: bounded loops,
-    bounded memory, checked offsets. Raises ``VolumeUnusable`` for what no image of this volume alone can bring back: one
-    of several devices of a file system.
+    bounded memory, checked offsets. Raises ``VolumeUnusable`` for what no image of this volume alone can bring back:
+    one of several devices of a file system.
     """
 
 
