@@ -139,8 +139,7 @@ class Backup:
         held.callback(self._release, still, path)
         if still.mode in _OTHERS_GO_ON:
             commands.run_after(steady, self.talk)
-        if self.talk.cancelled():
-            raise Cancelled("cancelled")
+        self._unless_cancelled()
         return still, volume
 
     def _release(self, still: Still, path: str) -> None:
@@ -242,6 +241,7 @@ class Backup:
             writer.add(window)
         blocks = writer.finish()
         session.flush()
+        self._unless_cancelled()
         if reason := work.still.untrue():
             raise VolumeChanged(reason, subject=work.facts.path, next_step="nothing was committed; try again")
         return session.commit(
@@ -282,6 +282,10 @@ class Backup:
     def _survey(self, still: Still, reader: Reader, facts: VolumeFacts) -> Surveyed:
         gap_size, as_raw = self.request.gap_size, self.request.as_raw
         return survey(self.plugins, reader, facts, gap_size, self.state.scratch, still.audit, as_raw=as_raw)
+
+    def _unless_cancelled(self) -> None:
+        if self.talk.cancelled():
+            raise Cancelled("cancelled")
 
     def _stage(self, stage: str, subject: str) -> None:
         self.talk.tell(StageStarted(stage, subject))
