@@ -12,7 +12,8 @@ from typing import Final
 #: what it takes to see the host's files: each with all that it depends on
 _NEEDED: Final = ("virtio_pci", "virtio_blk", "9pnet_virtio", "9p", "overlay")
 
-#: ``/init``: a root whose files are the host's, read-only, under a layer of memory that takes what is written
+#: ``/init``: a root whose files are the host's, read-only, under a layer of memory that takes what is written.
+#: ``/run/beneath`` shows it without the mounts on it
 _INIT: Final = """\
 #!/bin/busybox sh
 export PATH=/bin
@@ -30,7 +31,8 @@ mount -t devpts pts /new/dev/pts
 mount -t proc proc /new/proc
 mount -t sysfs sys /new/sys
 for folder in dev/shm run tmp; do mount -t tmpfs -o mode=1777 tmpfs /new/$folder; done
-mkdir -p /new/run/outside
+mkdir -p /new/run/outside /new/run/beneath
+mount -o bind /new /new/run/beneath
 mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000 outside /new/run/outside
 umount /proc
 exec switch_root /new /bin/sh /run/outside/run

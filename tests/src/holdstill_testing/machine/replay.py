@@ -73,6 +73,7 @@ class Replay:
         return (
             f"{self.prepare}\n"
             f"export HOME=/tmp PYTHONDONTWRITEBYTECODE=1 HOLDSTILL_MACHINE=1 HOLDSTILL_TORTURE={torture}\n"
+            f"[ -d {root} ] || {{ mkdir -p {root}; mount -o bind /run/beneath{root} {root}; }}\n"
             f"cd {root}\n"
             f"{python} -m pytest -p holdstill_testing.machine.inside -p no:cacheprovider --color=no -q"
             " @/run/outside/tests >/dev/console 2>&1 </dev/null\n"

@@ -200,7 +200,8 @@ class TakesAnyName(MemoryTarget):
 
     def put(self, key: str, parts: Sequence[Buffer]) -> None:
         """Without a look at the key."""
-        self.objects[key] = b"".join(parts)
+        with self.lock:
+            self.objects[key] = b"".join(parts)
 
 
 class SharedScratch(MemoryTarget):
