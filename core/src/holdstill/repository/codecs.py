@@ -59,7 +59,7 @@ class Codecs:
         return Codec.RAW, bytes(plain)
 
     def decode_into(self, tag: int, encoded: Buffer, room: memoryview) -> None:
-        """Fill ``room`` with the plain bytes, which must be as many; it takes no memory beside that.
+        """Fill ``room`` with the plain bytes, which must be as many; at most as much memory is taken beside it.
 
         Raises ``Damaged`` (without a subject: the caller knows it) for anything else.
         """
