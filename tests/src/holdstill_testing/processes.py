@@ -145,7 +145,7 @@ def restore(
     target: str,
     state: str,
     workers: int | None = None,
-    resume: bool = False,  # noqa: FBT001, FBT002  # sent by place
+    resume: bool = False,
 ) -> None:
     """One restore, onto something that is there or into a new file, on every core unless told otherwise."""
     from holdstill.engine import Engine
