@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Final
 
 import attrs
@@ -15,6 +16,7 @@ from holdstill.held.state import StateFolder
 from holdstill.model.events import Noted, Warned
 from holdstill.pipeline.commands import OWED, settle
 from holdstill.pipeline.deaf import Deaf
+from holdstill.pipeline.finding import find
 from holdstill.pipeline.numbers import NUMBER, void
 from holdstill.plugins.registry import Plugins
 from holdstill.repository.repository import Repository
@@ -103,6 +105,7 @@ def _undo(
             return Undone(UndoState.REMOVED)
         if held.kind == OWED:
             return settle(held, ProcessRunner(held.run, state.scratch, Deaf(talk)))
-        return plugins.undo(held.kind, held.version, held.data, ProcessRunner(held.run, state.scratch, Deaf(talk)))
+        runner = ProcessRunner(held.run, state.scratch, Deaf(talk))
+        return plugins.undo(held.kind, held.version, held.data, runner, partial(find, plugins))
     except HoldstillError as error:
         return Undone(UndoState.UNKNOWN, str(error))

@@ -10,6 +10,7 @@ docs/reference/hooks.md says how plugins are loaded and chosen.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import pluggy
@@ -114,8 +115,8 @@ def storage_target(url: str) -> Target:  # type: ignore[empty-body]
 
 
 @hookspec
-def undo(kind: str, version: int, data: dict[str, str], runner: Runner) -> Undone | None:
+def undo(kind: str, version: int, data: dict[str, str], runner: Runner, find: Callable[[str], Volume]) -> Undone | None:
     """Undo one thing that a failed or killed run left held; None: not a kind of mine.
 
-    Only what ``data`` proves to be ours is touched.
+    Only what ``data`` proves to be ours is touched. ``find``: as ``HoldRequest.find``.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from types import UnionType
 from typing import Any
@@ -30,7 +30,7 @@ from holdstill.spi.provider import ProviderInfo
 from holdstill.spi.reader import Reader
 from holdstill.spi.restore import RestoreTarget
 from holdstill.spi.runner import NoRunner, Runner
-from holdstill.spi.still import Freeze, HoldRequest, Still
+from holdstill.spi.still import Freeze, HoldRequest, Still, nowhere
 from holdstill.spi.target import Target, TargetProperties
 from holdstill.spi.volume import Volume
 
@@ -255,10 +255,17 @@ class Plugins:
                 parts.append(part)
         return parts
 
-    def undo(self, kind: str, version: int, data: dict[str, str], runner: Runner | None = None) -> Undone:
+    def undo(
+        self,
+        kind: str,
+        version: int,
+        data: dict[str, str],
+        runner: Runner | None = None,
+        find: Callable[[str], Volume] = nowhere,
+    ) -> Undone:
         """Have what a dead run left held undone by whoever knows ``kind``. Nobody: ``UNKNOWN``, and it stays held."""
+        arguments = {"kind": kind, "version": version, "data": data, "runner": runner or NoRunner(), "find": find}
         for plugin in here(self._shelf.plugins, "undo"):
-            arguments = {"kind": kind, "version": version, "data": data, "runner": runner or NoRunner()}
             undone: Undone | None = self._ask(plugin, "undo", Undone | None, **arguments)
             if undone is not None:
                 return undone

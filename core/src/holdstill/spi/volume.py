@@ -39,6 +39,12 @@ class Volume(abc.ABC):
         """
         return False
 
+    def users(self) -> tuple[str, ...]:
+        """The processes that use it, by where it is mounted or by its device, each in words; none where nobody can be
+        seen. Raises ``VolumeError`` where the system would not say.
+        """
+        return ()
+
     def unmount(self) -> None:
         """Unmount every mount of the volume, for a restore that was told to (``--unmount``). Raises ``VolumeBusy``."""
         raise VolumeBusy(
