@@ -36,6 +36,7 @@ _MAPS: Final[dict[str, Callable[[Reader], BlockMap | WholeVolume]]] = {
     "xfs": xfs.used_blocks,
     "btrfs": btrfs.used_blocks,
     "jfs": jfs.used_blocks,
+    "jfs2": jfs.used_blocks_of_jfs2,
     "ntfs": ntfs.used_blocks,
 }
 
