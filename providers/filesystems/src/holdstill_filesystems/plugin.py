@@ -28,6 +28,7 @@ _READERS: Final = {
     "xfs": "xfs",
     "btrfs": "btrfs",
     "jfs": "jfs",
+    "jfs2": "jfs",
     "ntfs": "ntfs",
 }
 
