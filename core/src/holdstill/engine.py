@@ -185,8 +185,15 @@ class Engine:
 
     def copy(self, url: str, request: CopyRequest, talk: Conversation) -> CopyResult:
         """Copy images to another repository. It may be done again, and after it was killed: what is there stays."""
-        with self._open(url) as source, self._open(request.to_url) as target:
-            return Transfer(source, target, self._state.journals, talk, self._workers).run(request)
+        with (
+            self._open(url) as source,
+            self._open(request.to_url) as target,
+            Journal.begin(self._state.journals) as journal,
+        ):
+            if not request.dry_run:
+                void_own_past(target, self._state.journals)
+            kept = partial(journalled, journal, target)
+            return Transfer(source, target, talk, self._workers, kept).run(request)
 
     def verify(self, url: str, request: VerifyRequest, talk: Conversation) -> VerifyResult:
         """Check images, all of them if none is named. What is damaged is in the result, which is kept; what is damaged

@@ -6,20 +6,17 @@ import platform
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 import attrs
 
 from holdstill.errors import Cancelled, Damaged, Fenced, RepositoryError, UsageError
-from holdstill.held.journal import Journal
 from holdstill.model.events import StageStarted, Warned
 from holdstill.model.image import Image, Origin
 from holdstill.model.requests import CopyRequest
 from holdstill.model.results import CopyResult, ImageCopy
 from holdstill.pipeline.buffers import BufferPool
 from holdstill.pipeline.counting import Counted
-from holdstill.pipeline.numbers import journalled, void_own_past
 from holdstill.pipeline.twins import Twins
 from holdstill.pipeline.workers import in_order
 from holdstill.repository.blobs import BlobReader, PackRead
@@ -28,7 +25,7 @@ from holdstill.repository.layout import ID_SIZE, ZERO_ID, BlobKind
 from holdstill.repository.repository import Repository, is_of
 from holdstill.repository.retention import time_of
 from holdstill.repository.rows import Encoded
-from holdstill.repository.session import WriterSession
+from holdstill.repository.session import Kept, WriterSession, unkept
 from holdstill.repository.trees import filled
 from holdstill.spi.conversation import Conversation
 from holdstill.spi.meter import Meter
@@ -43,9 +40,10 @@ class Transfer:
 
     source: Repository
     target: Repository
-    journals: Path
     talk: Conversation
     workers: int
+    kept: Kept = unkept
+    """Around each writer's number, so that it is settled even if this process is killed."""
     _there: dict[Origin, Image] = attrs.field(factory=dict, init=False)
     """What the target has, by where it was first made."""
     _pairs: dict[tuple[str, str, int], tuple[Image, Image]] = attrs.field(factory=dict, init=False)
@@ -67,10 +65,7 @@ class Transfer:
         for image in images:
             self._pair(image)
         self._here, self._beyond = self.source.blobs(), self.target.blobs()
-        with Journal.begin(self.journals) as journal:
-            if not request.dry_run:
-                void_own_past(self.target, self.journals)
-            copies = tuple(self._copied(image, journal, dry_run=request.dry_run) for image in chosen)
+        copies = tuple(self._copied(image, dry_run=request.dry_run) for image in chosen)
         return CopyResult(self.target.target.url, copies, request.dry_run, round(time.monotonic() - began, 3))
 
     def _chosen(self, request: CopyRequest, images: list[Image]) -> list[Image]:
@@ -93,7 +88,7 @@ class Transfer:
     def _warn(self, damage: RepositoryError) -> None:
         self.talk.tell(Warned(damage.id, damage.message, damage.subject))
 
-    def _copied(self, image: Image, journal: Journal, *, dry_run: bool) -> ImageCopy:
+    def _copied(self, image: Image, *, dry_run: bool) -> ImageCopy:
         origin = _origin(self.source, image)
         told = ImageCopy(image.id, None, image.volume.path, image.host, image.taken, already=False)
         if (there := self._there.get(origin)) is not None:
@@ -101,7 +96,7 @@ class Transfer:
         if dry_run:
             return told
         try:
-            copy, work = self._until_committed(image, origin, journal)
+            copy, work = self._until_committed(image, origin)
         except Damaged as damage:
             self._warn(damage)
             return attrs.evolve(told, failed=str(damage))
@@ -117,16 +112,15 @@ class Transfer:
             reused_chunks=copy.reused_chunks,
         )
 
-    def _until_committed(self, image: Image, origin: Origin, journal: Journal) -> tuple[Image, _Copying]:
+    def _until_committed(self, image: Image, origin: Origin) -> tuple[Image, ImageCopier]:
         """A fence only costs another number, as for a backup."""
         fenced: Fenced | None = None
         for _ in range(_BEGINNINGS):
             try:
-                with (
-                    self.target.begin(platform.node(), "copy") as session,
-                    journalled(journal, self.target, session),
-                ):
-                    work = _Copying(self._here, self.target.ids, session, self.talk, self.workers, self._twins(image))
+                with self.target.begin(platform.node(), "copy") as session, self.kept(session):
+                    work = ImageCopier(
+                        self._here, self.target.ids, session, self.talk, self.workers, self._twins(image)
+                    )
                     return work.commit(image, origin), work
             except Fenced as error:
                 fenced = error
@@ -140,7 +134,7 @@ class Transfer:
 
 
 @attrs.define
-class _Copying:
+class ImageCopier:
     """One image into one session."""
 
     _blobs: BlobReader
