@@ -89,9 +89,10 @@ def test_a_program_that_there_is_not(machine):
     assert "not found" in ran.said
 
 
-def test_a_question_that_takes_too_long(machine):
-    ran = machine.runner.ask(["sleep", "600"], limit=1)
+def test_a_question_that_takes_too_long(machine, tmp_path):
+    ran = machine.runner.ask(["sh", "-c", f"until test -e {tmp_path}/end; do sleep .1; done"], limit=1)
     assert ran.timed_out
+    (tmp_path / "end").touch()
     assert machine.runner.ask(["true"], limit=60).ok
 
 

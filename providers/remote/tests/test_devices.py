@@ -6,9 +6,18 @@ import os
 import threading
 from pathlib import Path
 
+import attrs
 import pytest
 
-from holdstill.errors import MachineLost, ReadFault, VolumeDenied, VolumeMissing, VolumeUnusable, WriteFault
+from holdstill.errors import (
+    MachineError,
+    MachineLost,
+    ReadFault,
+    VolumeDenied,
+    VolumeMissing,
+    VolumeUnusable,
+    WriteFault,
+)
 from holdstill_remote.dd import Dd
 from holdstill_remote.reader import SshReader
 from holdstill_remote.writer import SshWriter
@@ -59,13 +68,35 @@ def test_a_device_that_is_not_there(machine):
         machine.open_reader("/dev/no-such", 4096)
 
 
-def test_a_connection_that_ends_in_the_middle_is_no_bad_range(connection, machine, device, cut):
+class Halfway(Dd):
+    """Writes half of what it was asked for, says so in a file, and then nothing more."""
+
+    def reading(self, device, piece, *, direct):
+        half = attrs.evolve(piece, count=piece.count // 2)
+        return f"{super().reading(device, half, direct=direct)}; touch {device}.half; until test -e {device}.end; do sleep .1; done"
+
+
+def test_a_connection_that_ends_in_the_middle_is_no_bad_range(connection, local, tmp_path, cut):
     """Not even the end of the volume: nothing but that it is lost."""
-    with machine.open_reader(device, size_of(device)) as reader:
-        reader.read(0, 4096)
-        cut(connection)  # while the shell of this reader waits for its next command
-        with pytest.raises(MachineLost):
-            reader.read(0, 8 << 20)
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(4 << 20))
+    outcome = []
+
+    def read():
+        try:
+            outcome.append(reader.read(0, 4 << 20))
+        except MachineError as error:
+            outcome.append(error)
+
+    with SshReader(connection, local, Halfway(gnu=False, seeks=False), str(path), 4 << 20) as reader:
+        thread = threading.Thread(target=read)
+        thread.start()
+        while not Path(f"{path}.half").exists():
+            thread.join(0.01)
+        cut(connection)
+        thread.join()
+    Path(f"{path}.end").touch()
+    assert [type(each) for each in outcome] == [MachineLost]
 
 
 def test_a_device_that_gets_shorter_is_a_bad_range_and_not_an_end(connection, local, dd, tmp_path):
