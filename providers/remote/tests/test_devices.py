@@ -73,7 +73,8 @@ class Halfway(Dd):
 
     def reading(self, device, piece, *, direct):
         half = attrs.evolve(piece, count=piece.count // 2)
-        return f"{super().reading(device, half, direct=direct)}; touch {device}.half; until test -e {device}.end; do sleep .1; done"
+        wait = f"touch {device}.half; until test -e {device}.end; do sleep .1; done"
+        return f"{super().reading(device, half, direct=direct)}; {wait}"
 
 
 def test_a_connection_that_ends_in_the_middle_is_no_bad_range(connection, local, tmp_path, cut):
