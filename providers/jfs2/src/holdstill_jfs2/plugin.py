@@ -26,6 +26,7 @@ def provider_info() -> ProviderInfo:
         summary="snapshots and freezes of JFS2 on AIX",
         modes=("snapshot", "freeze"),
         applies_here=here,
+        systems=("aix",),
         because="" if here else f"JFS2 is of AIX only, and this is {sys.platform}",
     )
 

@@ -34,6 +34,12 @@ def hold(volume: Volume, request: HoldRequest) -> Still:
             subject=volume.facts.path,
             next_step="allow it with --provider-settings jfs2.extents=fscntl, or choose another mode (freeze, static)",
         )
+    if volume.machine is not None:
+        raise NoProvider(
+            "the kernel of another machine cannot be asked what has moved into a snapshot",
+            subject=volume.facts.path,
+            next_step="run holdstill there, or choose another mode (freeze, static)",
+        )
     aix = Aix(request.runner)
     filesystem = aix.filesystem(found.place)
     if filesystem.device != found.device:
