@@ -62,7 +62,13 @@ def test_no_two_drive_the_same():
 def test_a_default_is_one_of_its_values(platform):
     for each in schema(platform):
         assert each.value(each.default) == each.default
-        assert type(each.default) is not str or each.type in (Type.CHOICE, Type.COMMAND, Type.SPACE, Type.NAME, Type.SETTINGS)
+        assert type(each.default) is not str or each.type in (
+            Type.CHOICE,
+            Type.COMMAND,
+            Type.SPACE,
+            Type.NAME,
+            Type.SETTINGS,
+        )
         assert bool(each.choices) == (each.type is Type.CHOICE)
         assert bool(each.most) == (each.type is Type.SECONDS)
 

@@ -1,8 +1,10 @@
-"""Every command fails, lies or hangs at any step, others interfere, and the run is killed at any step: nothing of ours is
-left, nothing of others is touched, and nothing that is not proven would be committed.
+"""Every command fails, lies or hangs at any step, others interfere, and the run is killed at any step: nothing of ours
+is left, nothing of others is touched, and nothing that is not proven would be committed.
 """
 
 from __future__ import annotations
+
+import contextlib
 
 import attrs
 import pytest
@@ -134,10 +136,8 @@ def test_whatever_goes_wrong(faults, ends, internal, foreign):
     with pytest.MonkeyPatch.context() as patch:
         for name in ("vfs_of", "inode_of", "device_of", "extentinfo"):
             patch.setattr(kernel, name, getattr(world, name))
-        try:
+        with contextlib.suppress(Killed, HoldstillError):
             committed = imaged(world, holds, runner, internal)
-        except (Killed, HoldstillError):
-            pass
     life.ends = 10**9
 
     if committed is not None:

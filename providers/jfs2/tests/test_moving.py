@@ -69,7 +69,9 @@ def wrong(found, truth, was, size):
 
 
 @settings(max_examples=rounds(600), deadline=None)
-@given(writes=WRITES, pace=PACE, ranges=RANGES, internal=st.booleans(), room=st.integers(4, 30), newer=st.integers(-1, 30))
+@given(
+    writes=WRITES, pace=PACE, ranges=RANGES, internal=st.booleans(), room=st.integers(4, 30), newer=st.integers(-1, 30)
+)
 def test_what_is_read_is_what_was_there_or_known_to_be_lost(asked, writes, pace, ranges, internal, room, newer):
     """``room``: of the store, so that it may run full. ``newer``: when somebody makes a snapshot of it too."""
     world = World(internal=internal)
@@ -95,7 +97,7 @@ def test_what_is_read_is_what_was_there_or_known_to_be_lost(asked, writes, pace,
     assert lost or wrong(found, truth, was, world.fs.block) is None
 
 
-@pytest.mark.parametrize("before", range(0, 5))
+@pytest.mark.parametrize("before", range(5))
 def test_a_block_that_moves_between_the_read_and_the_question(made, before):
     """The writer stands still after so many of its steps, then the block is read, and then the writer goes on."""
     world = made()

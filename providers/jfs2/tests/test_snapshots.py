@@ -14,7 +14,6 @@ from holdstill_jfs2.snapshots.holding import hold
 from holdstill_testing.fakes.recorded_holds import RecordedHolds
 from holdstill_testing.suites.still import StillSuite
 from holdstill_testing.unix.host import Fault
-from holdstill_testing.unix.jfs2_world import PLACE
 from holdstill_testing.unix.runner import SimulatedRunner
 
 
@@ -111,7 +110,7 @@ class TestRefused:
     def test_while_there_are_foreign_ones(self, world):
         world.foreign("fslv07", world.fs)
         before = world.system.everything()
-        with pytest.raises(NoProvider, match="fslv07.*would delete them too"):
+        with pytest.raises(NoProvider, match=r"fslv07.*would delete them too"):
             hold(world.volume(), world.request())
         assert world.system.everything() == before
 
@@ -133,7 +132,7 @@ class TestRefused:
     def test_what_is_not_understood_is_shown_and_nothing_is_made(self, world, monkeypatch, name):
         odd = attrs.evolve(world.system.texts[name] if name in world.system.texts else texts()[name], template="odd!")
         monkeypatch.setitem(texts(), name, odd)
-        with pytest.raises(VolumeUnusable, match="not understood.*odd!"):
+        with pytest.raises(VolumeUnusable, match=r"not understood.*odd!"):
             hold(world.volume(), world.request())
         assert world.system.everything() == world.before
 

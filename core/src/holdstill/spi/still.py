@@ -74,8 +74,8 @@ class HoldRequest:
     """The volume behind an absolute path, as the platform knows it: a snapshot's device is read by that, too."""
 
     def settings_of(self, provider: str, known: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-        """What is set of this provider, whose settings and their values ``known`` has. Raises ``UsageError`` for what it
-        does not know: nothing that somebody asked for is passed over.
+        """What is set of this provider, whose settings and their values ``known`` has. Raises ``UsageError`` for what
+        it does not know: nothing that somebody asked for is passed over.
         """
         found: dict[str, str] = {}
         for name, value in self.settings.items():

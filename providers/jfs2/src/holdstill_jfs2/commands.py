@@ -1,8 +1,9 @@
 """The commands of AIX and what they print. The only file that knows their names.
 
-Sources: the commands reference of AIX (snapshot, chfs, lsfs, lslv, lsvg, mklv, rmlv); for what lists print, the projects
-opensvc and ansible-power-aix. What ``snapshot -q`` prints is recalled and was never seen (docs/explanation/unproven.md).
-So everything is taken by its headings, and what is not understood is an error that shows it, and never an absence.
+Sources: the commands reference of AIX (snapshot, chfs, lsfs, lslv, lsvg, mklv, rmlv); for what lists print, the
+projects opensvc and ansible-power-aix. What ``snapshot -q`` prints is recalled and was never seen
+(docs/explanation/unproven.md). So everything is taken by its headings, and what is not understood is an error that
+shows it, and never an absence.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ _EXTERNAL: Final = ["Current", "Location", "512-blocks", "Free", "Time"]
 _INTERNAL: Final = ["Current", "Name", "Time"]
 _MEMBERS: Final = ["LV", "NAME", "TYPE", "LPs", "PPs", "PVs", "LV", "STATE", "MOUNT", "POINT"]
 _SECTOR: Final = 512
+#: headings of ``lslv``, one of which is the end of another
+_FIELD: Final = re.compile(
+    r"(LOGICAL VOLUME|VOLUME GROUP|LV IDENTIFIER|PP SIZE|(?<!MAX )LPs|LABEL):[ \t]+(\S*(?: megabyte\(s\))?)"
+)
 
 
 @attrs.frozen
@@ -119,12 +124,7 @@ class Aix:
     def volume(self, name: str) -> LogicalVolume:
         """A logical volume. Raises as ``group`` does, also if there is none."""
         text = self._text("lslv", name)
-        found = {
-            key: value.strip()
-            for key, value in re.findall(
-                r"(LOGICAL VOLUME|VOLUME GROUP|LV IDENTIFIER|PP SIZE|(?<!MAX )LPs|LABEL):[ \t]+(\S*(?: megabyte\(s\))?)", text
-            )
-        }
+        found = dict(_FIELD.findall(text))
         size = re.fullmatch(r"(\d+) megabyte\(s\)", found.get("PP SIZE", ""))
         count, ident, group = found.get("LPs", ""), found.get("LV IDENTIFIER"), found.get("VOLUME GROUP")
         if found.get("LOGICAL VOLUME") != name or size is None or not count.isdecimal() or not ident or not group:

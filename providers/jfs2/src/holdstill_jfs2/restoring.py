@@ -10,7 +10,9 @@ from holdstill.model.image import Image
 from holdstill.spi.restore import RestoreTarget
 from holdstill.spi.volume import Volume
 
-_NEVER: Final = "before it is checked or mounted; what stands in a log is of another time and must never be replayed (logredo)"
+_NEVER: Final = (
+    "before it is checked or mounted; what stands in a log is of another time and must never be replayed (logredo)"
+)
 
 
 @attrs.frozen

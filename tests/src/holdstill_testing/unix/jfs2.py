@@ -175,7 +175,9 @@ class Jfs2(Aix):
             case ("lsvg", name) if name in self.groups:
                 group = self.groups[name]
                 size = group.partition >> 20
-                return _said("group", name=name, ident=group.ident, size=size, free=group.free, megabytes=group.free * size)
+                return _said(
+                    "group", name=name, ident=group.ident, size=size, free=group.free, megabytes=group.free * size
+                )
             case ("lsvg", *_):
                 raise Refusal(TEXTS["no group"], name=argv[-1])
             case ("lslv", name):
@@ -281,7 +283,9 @@ class Jfs2(Aix):
                 return self._grow(device.removeprefix("/dev/"), int(size.removeprefix("size=")))
             case ("-d", "-n", name, place):
                 fs = self._filesystem(place)
-                return self._delete(fs, next((each for each in fs.snapshots if each.internal and each.name == name), None))
+                return self._delete(
+                    fs, next((each for each in fs.snapshots if each.internal and each.name == name), None)
+                )
             case ("-d", device):
                 found = self._owner(device.removeprefix("/dev/"))
                 if found is None:
@@ -296,7 +300,9 @@ class Jfs2(Aix):
         if len(fs.snapshots) >= EXTERNAL:
             raise Refusal(TEXTS["refused"], place=place)
         room = len(volume.content) // fs.block
-        self._take(host, fs, Snapshot(name, internal=False, taken=0, allocated=frozenset(), store=volume.content, room=room))
+        self._take(
+            host, fs, Snapshot(name, internal=False, taken=0, allocated=frozenset(), store=volume.content, room=room)
+        )
         return _said("external made", place=place, name=name)
 
     def _make_internal(self, host: Host, place: str, name: str) -> Answer:

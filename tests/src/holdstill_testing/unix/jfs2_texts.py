@@ -73,15 +73,30 @@ TEXTS: Final = {
         for row in (
             ("made", "mklv -y LV ... VG COUNT", "{name}", "mklv -t jfs2 -y hstest -L hstest VG 1; echo $?"),
             ("removed", "rmlv -f LV", "rmlv: Logical volume {name} is removed.", "rmlv -f hstest; echo $?"),
-            ("external made", "snapshot -o snapfrom=PLACE /dev/LV", "Snapshot for file system {place} created on /dev/{name}", _MAKE),
+            (
+                "external made",
+                "snapshot -o snapfrom=PLACE /dev/LV",
+                "Snapshot for file system {place} created on /dev/{name}",
+                _MAKE,
+            ),
             (
                 "internal made",
                 "snapshot -o snapfrom=PLACE -n NAME",
                 "Snapshot for file system {place} created: {name}",
                 "snapshot -o snapfrom=PLACE -n hstest; echo $?",
             ),
-            ("grown", "snapshot -o size=BLOCKS /dev/LV", "Snapshot {name} grown", "snapshot -o size=BLOCKS /dev/LV; echo $?"),
-            ("deleted", "snapshot -d /dev/LV", "rmlv: Logical volume {name} is removed.", "snapshot -d /dev/LV; echo $?"),
+            (
+                "grown",
+                "snapshot -o size=BLOCKS /dev/LV",
+                "Snapshot {name} grown",
+                "snapshot -o size=BLOCKS /dev/LV; echo $?",
+            ),
+            (
+                "deleted",
+                "snapshot -d /dev/LV",
+                "rmlv: Logical volume {name} is removed.",
+                "snapshot -d /dev/LV; echo $?",
+            ),
             (
                 "external rows",
                 "snapshot -q PLACE, with external snapshots; INVALID behind a row that is lost",
@@ -100,15 +115,60 @@ TEXTS: Final = {
     **{
         row[0]: _recalled(*row, code=1)
         for row in (
-            ("no group", "lsvg VG, which there is not", "0516-306 : Unable to find volume group {name}", "lsvg nosuchvg; echo $?"),
-            ("unknown volume", "lslv LV, with its label, which there is not", "0516-306 lslv: Unable to find  {name}", "lslv nosuchlv"),
-            ("no filesystem", "lsfs -cq PLACE, of which nothing is known", "lsfs: 0506-915 No record matching {place}", "lsfs -cq /x"),
-            ("name taken", "mklv -y LV, whose name is taken or too long", "0516-362 mklv: {name} is taken", "mklv -y hd4 VG 1; echo $?"),
-            ("no room", "mklv, with too few free partitions", "0516-404 allocp: not enough resources", "mklv -y hstest VG 99999; echo $?"),
-            ("open", "rmlv -f LV, which is open or holds a snapshot", "0516-914 rmlv: {name} is open", "rmlv -f LV; echo $?"),
-            ("no snapshot", "snapshot -d, of what is none", "snapshot: {name} is not a snapshot", "snapshot -d /dev/hd4; echo $?"),
-            ("refused", "snapshot -o, of the other kind, too many, or not made for it", "snapshot: cannot create for {place}", _MAKE),
-            ("not frozen", "chfs -a refreeze=SECONDS PLACE, which is not frozen", "chfs: {place} not frozen", "chfs -a refreeze=9 PLACE"),
+            (
+                "no group",
+                "lsvg VG, which there is not",
+                "0516-306 : Unable to find volume group {name}",
+                "lsvg nosuchvg; echo $?",
+            ),
+            (
+                "unknown volume",
+                "lslv LV, with its label, which there is not",
+                "0516-306 lslv: Unable to find  {name}",
+                "lslv nosuchlv",
+            ),
+            (
+                "no filesystem",
+                "lsfs -cq PLACE, of which nothing is known",
+                "lsfs: 0506-915 No record matching {place}",
+                "lsfs -cq /x",
+            ),
+            (
+                "name taken",
+                "mklv -y LV, whose name is taken or too long",
+                "0516-362 mklv: {name} is taken",
+                "mklv -y hd4 VG 1; echo $?",
+            ),
+            (
+                "no room",
+                "mklv, with too few free partitions",
+                "0516-404 allocp: not enough resources",
+                "mklv -y hstest VG 99999; echo $?",
+            ),
+            (
+                "open",
+                "rmlv -f LV, which is open or holds a snapshot",
+                "0516-914 rmlv: {name} is open",
+                "rmlv -f LV; echo $?",
+            ),
+            (
+                "no snapshot",
+                "snapshot -d, of what is none",
+                "snapshot: {name} is not a snapshot",
+                "snapshot -d /dev/hd4; echo $?",
+            ),
+            (
+                "refused",
+                "snapshot -o, of the other kind, too many, or not made for it",
+                "snapshot: cannot create for {place}",
+                _MAKE,
+            ),
+            (
+                "not frozen",
+                "chfs -a refreeze=SECONDS PLACE, which is not frozen",
+                "chfs: {place} not frozen",
+                "chfs -a refreeze=9 PLACE",
+            ),
         )
     },
 }

@@ -9,6 +9,7 @@ import ctypes
 import os
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from holdstill.errors import VolumeUnusable
@@ -71,7 +72,7 @@ def inode_of(path: str) -> int:
 
 def _stat(path: str) -> os.stat_result:
     try:
-        return os.stat(path)
+        return Path(path).stat()
     except OSError as error:
         raise VolumeUnusable(f"{os.strerror(error.errno or 0)}", subject=path) from error
 

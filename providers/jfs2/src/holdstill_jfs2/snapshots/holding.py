@@ -29,8 +29,8 @@ def hold(volume: Volume, request: HoldRequest) -> Still:
     settings = Settings.of(request)
     if not settings.unproven:
         raise NoProvider(
-            "how the kernel of AIX tells what has moved into a snapshot is known from its headers alone, and no real host"
-            " has proven it",
+            "how the kernel of AIX tells what has moved into a snapshot is known from its headers alone, and no real"
+            " host has proven it",
             subject=volume.facts.path,
             next_step="allow it with --provider-settings jfs2.extents=fscntl, or choose another mode (freeze, static)",
         )
