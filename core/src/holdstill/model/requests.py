@@ -125,3 +125,17 @@ class PruneRequest:
     fence: bool = False
     """Do not wait for backups that began before and have not ended: they begin again by themselves."""
     dry_run: bool = False
+
+
+@attrs.frozen
+class CopyRequest:
+    """Copy images to another repository; those that it has already are passed over."""
+
+    to_url: str
+    images: tuple[str, ...] = ()
+    """Ids, unique prefixes of some, or ``latest``. Empty: all."""
+    of_volume: str | None = None
+    """Of this volume only."""
+    since: dt.timedelta | None = None
+    """No older ones, by this host's clock."""
+    dry_run: bool = False
