@@ -35,6 +35,8 @@ class BackupRequest:
     """What ``auto`` means for a volume in use that nothing installed can make a snapshot of."""
     snapshot_provider: str | None = None
     """The name of the one plugin that may make the snapshot, ``any``, or ``none``: then ``auto`` means static."""
+    provider_settings: str | None = None
+    """What one provider alone understands: words like ``jfs2.extents=fscntl``."""
     static_method: StaticMethod | None = None
     """How a mounted volume is made static."""
     snapshot_root: str | None = None
