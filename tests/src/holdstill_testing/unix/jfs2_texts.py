@@ -72,8 +72,8 @@ TEXTS: Final = {
         source=_LVM,
     ),
     **{
-        name: _recalled(*row)
-        for name, *row in (
+        name: _recalled(when, template, settled_by)
+        for name, when, template, settled_by in (
             ("made", "mklv -y LV ... VG COUNT", "{name}", "mklv -t jfs2 -y hstest -L hstest VG 1; echo $?"),
             ("removed", "rmlv -f LV", "rmlv: Logical volume {name} is removed.", "rmlv -f hstest; echo $?"),
             (
@@ -116,8 +116,8 @@ TEXTS: Final = {
         )
     },
     **{
-        name: _recalled(*row, code=1)
-        for name, *row in (
+        name: _recalled(when, template, settled_by, code=1)
+        for name, when, template, settled_by in (
             (
                 "no group",
                 "lsvg VG, which there is not",
