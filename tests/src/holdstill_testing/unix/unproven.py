@@ -6,10 +6,10 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
-from holdstill_testing.unix import aix, hpux, solaris
+from holdstill_testing.unix import aix, fssnap, hpux, solaris
 from holdstill_testing.unix.texts import Text
 
-TEXTS: Final = (*aix.TEXTS.values(), *hpux.TEXTS.values(), *solaris.TEXTS.values())
+TEXTS: Final = (*aix.TEXTS.values(), *hpux.TEXTS.values(), *solaris.TEXTS.values(), *fssnap.TEXTS.values())
 
 _HEAD: Final = """\
 # Unproven

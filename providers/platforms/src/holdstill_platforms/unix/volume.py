@@ -1,0 +1,137 @@
+"""A volume of one of these systems: its facts, and the ways in and out."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from typing import Final
+
+import attrs
+
+from holdstill.errors import VolumeBusy, VolumeError
+from holdstill.model.buffers import Room
+from holdstill.model.volume import VolumeFacts
+from holdstill.spi.reader import Reader
+from holdstill.spi.volume import Volume
+from holdstill.spi.writer import Writer
+from holdstill_platforms.unix.asking import Asking
+from holdstill_platforms.unix.devices import Devices
+from holdstill_platforms.unix.system import Mounted, System
+
+#: where every file system says that it was mounted for writing; bytes from the start
+_FIRST: Final = 128 << 10
+
+
+@attrs.frozen
+class UnixVolume(Volume):
+    """A block device, read and written by the raw one beside it."""
+
+    facts: VolumeFacts
+    system: System
+    ask: Asking
+    devices: Devices
+    here: bool
+    """Is it of this host, so that our own paths may lie on it?"""
+
+    def carries(self, path: str) -> bool:
+        """Does ``path`` lie in what is mounted from it? By name: the mount that it would be looked up in."""
+        if not self.here:
+            return False
+        try:
+            nearest = over(os.path.realpath(path), self.system.mounts(self.ask))
+        except VolumeError:
+            return False
+        return nearest is not None and nearest.device == self.facts.device
+
+    def users(self) -> tuple[str, ...]:
+        """By ``fuser -c`` of each place it is mounted on, and by ``fuser`` of both devices."""
+        found: list[str] = []
+        for mount in self.facts.mounts:
+            found += self.ask.users("fuser", "-c", mount.path)
+        for device in () if self.facts.mounts else (self.facts.device, self.raw):
+            found += self.ask.users("fuser", device)
+        return tuple(dict.fromkeys(found))
+
+    def open_reader(self, *, exclusive: bool) -> Reader:
+        """A reader of the raw device. These systems have no exclusive open: who uses it is asked before, and whether it
+        was mounted meanwhile, or its first sectors changed, after. Raises ``VolumeBusy`` naming who uses it.
+        """
+        if exclusive:
+            self._refuse_in_use("unmount it or stop what uses it, or choose another mode")
+        reader = self.devices.open_reader(self.raw, self.facts.size)
+        return WatchedReader(reader, self._mounted_now) if exclusive else reader
+
+    def open_writer(self) -> Writer:
+        """A writer of the raw device. Raises ``VolumeBusy`` naming who uses it."""
+        self._refuse_in_use("unmount it (`--unmount`) or stop what uses it, then restore again")
+        return self.devices.open_writer(self.raw, self.facts.size)
+
+    def unmount(self) -> None:
+        """Unmount it wherever it is mounted, the latest first. Raises ``VolumeBusy`` naming who uses it."""
+        for row in reversed([row for row in self.system.mounts(self.ask) if row.device == self.facts.device]):
+            ran = self.ask.runner.change(("umount", row.place))
+            if row in self.system.mounts(self.ask):
+                who = ", ".join(self.ask.users("fuser", "-c", row.place)) or "nobody who can be seen"
+                raise VolumeBusy(
+                    f"{row.place} cannot be unmounted ({ran.said}); used by {who}",
+                    subject=self.facts.path,
+                    next_step="stop what uses it, then try again",
+                )
+
+    @property
+    def raw(self) -> str:
+        """The character device."""
+        return self.system.raw(self.facts.device)
+
+    def _refuse_in_use(self, next_step: str) -> None:
+        places = [f"mounted on {row.place}" for row in self._rows()]
+        who = ", ".join([*places, *self.facts.holders, *([] if places else self.users())])
+        if who:
+            raise VolumeBusy(f"it is in use: {who}", subject=self.facts.path, next_step=next_step)
+
+    def _rows(self) -> list[Mounted]:
+        return [row for row in self.system.mounts(self.ask) if row.device == self.facts.device]
+
+    def _mounted_now(self) -> str | None:
+        rows = self._rows()
+        return f"it was mounted on {rows[0].place} while it was read" if rows else None
+
+
+class WatchedReader(Reader):
+    """A reader that notices, where nobody could be kept out."""
+
+    def __init__(self, reader: Reader, look: Callable[[], str | None]) -> None:
+        self.size = reader.size
+        self.alignment = reader.alignment
+        self.preferred_read = reader.preferred_read
+        self._reader = reader
+        self._look = look
+        self._before = self._digest()
+        self._closed = False
+
+    def readinto(self, offset: int, buffer: Room) -> None:
+        """As the reader reads."""
+        self._reader.readinto(offset, buffer)
+
+    def changed(self) -> str | None:
+        """Why it may not be what it was, or None. A program that wrote elsewhere on the device is not noticed."""
+        if self._closed:
+            return None
+        if reason := self._look():
+            return reason
+        return "its first sectors were written to while it was read" if self._digest() != self._before else None
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._closed = True
+        self._reader.close()
+
+    def _digest(self) -> bytes:
+        return hashlib.sha256(self._reader.read(0, min(_FIRST, self.size))).digest()
+
+
+def over(path: str, rows: list[Mounted]) -> Mounted | None:
+    """The row in which a path is looked up: the longest place that it lies below, and the latest of those."""
+    above = [row for row in rows if path == row.place or path.startswith(f"{row.place.rstrip('/')}/")]
+    return max(enumerate(above), key=lambda pair: (len(pair[1].place), pair[0]))[1] if above else None
