@@ -22,6 +22,7 @@ from holdstill.model.managed import Managed
 from holdstill.model.orders import BackupOrder
 from holdstill.model.results import BackupResult
 from holdstill.model.volume import Consistency, Mode, VolumeFacts
+from holdstill.pipeline import away
 from holdstill.pipeline.changes import Changes, copy_changes, since_last
 from holdstill.pipeline.commands import Commands
 from holdstill.pipeline.copying import Copier
@@ -90,7 +91,8 @@ class Backup:
                 facts = attrs.evolve(volume.facts, filesystem=surveyed.filesystem)
                 if self.imported is not None:
                     facts = self.imported.admitted(facts)
-                work = _Work(facts, still, reader, surveyed, taken, began, journal, managed, notes)
+                host = volume.machine.name if volume.machine else platform.node()
+                work = _Work(facts, host, still, reader, surveyed, taken, began, journal, managed, notes)
                 if self.request.dry_run:
                     return work.planned(self.request.mode)
                 image = self._until_committed(work)
@@ -105,8 +107,8 @@ class Backup:
         """Who manages the volume, as the image keeps it. Raises ``VolumeUnusable`` if its manager objects."""
         if self.imported is not None:
             return self.imported.managed
-        runner = ProcessRunner(journal.run, self.state.scratch, self.talk)
-        manager = self.plugins.manage(volume, runner)
+        local = ProcessRunner(journal.run, self.state.scratch, self.talk)
+        manager = self.plugins.manage(volume, away.programs(volume.machine, journal.run, local))
         if manager is None:
             return None
         if objections := manager.objections(self.request.mode, as_raw=self.request.as_raw):
@@ -248,7 +250,7 @@ class Backup:
             Image(
                 id="",
                 number=session.number,
-                host=platform.node(),
+                host=work.host,
                 taken=work.taken,
                 volume=work.facts,
                 mode=(self.imported and self.imported.mode) or work.still.mode,
@@ -296,6 +298,8 @@ class _Work:
     """What is held, and what is known of it."""
 
     facts: VolumeFacts
+    host: str
+    """Whose volume it is."""
     still: WatchedStill
     reader: Reader
     surveyed: Surveyed
@@ -312,7 +316,7 @@ class _Work:
         return BackupResult(
             image=None,
             volume=self.facts,
-            host=platform.node(),
+            host=self.host,
             mode=held,
             consistency=Consistency.FUZZY if fuzzy else Consistency.POINT_IN_TIME,
             whole_volume_because=self.surveyed.whole_volume_because,

@@ -19,7 +19,7 @@ from holdstill.model.extents import Extents, union_of
 from holdstill.model.image import Image
 from holdstill.model.requests import RestoreRequest
 from holdstill.model.results import RestoreResult
-from holdstill.pipeline import plainfile
+from holdstill.pipeline import away, plainfile
 from holdstill.pipeline.deaf import Deaf
 from holdstill.pipeline.finding import find
 from holdstill.pipeline.plan import Plan, confirm, draw_up
@@ -92,8 +92,7 @@ class Restore:
         own = [str(self.state.path)]
         if (local := self.repository.target.local_path) is not None:
             own.append(local)
-        # Not in the state folder: a host on which nothing of ours is left, or can be written, is restored as well.
-        runner = ProcessRunner("restore", Path(tempfile.gettempdir()), self.talk)
+        here = ProcessRunner("restore", Path(tempfile.gettempdir()), self.talk)  # see ``away.asking``
         return draw_up(
             self.plugins,
             self.repository,
@@ -101,7 +100,7 @@ class Restore:
             target,
             unmount=self.request.unmount,
             own_paths=tuple(own),
-            runner=runner,
+            runner=away.programs(target.machine, "restore", here),
         )
 
     def _now_on(self, target: Volume) -> str:
