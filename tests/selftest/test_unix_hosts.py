@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holdstill_testing.fakes.faulty_calls import Killed
 from holdstill_testing.unix import unproven
 from holdstill_testing.unix.aix import Aix
 from holdstill_testing.unix.host import Fault, Host, Mounted
@@ -163,14 +164,19 @@ def test_whatever_is_done_and_goes_wrong_the_host_stays_one_that_can_be(system, 
     host.faults = faults
     for step in steps:
         before = [mounted.device for mounted in host.mounted]
-        ran = change(host, *step)
+        host.dead = False
+        try:
+            ran = change(host, *step)
+        except Killed:
+            ran = None
         fault = faults.get(len(host.calls))
         after = [mounted.device for mounted in host.mounted]
         assert len(after) == len(set(after)), "a device is mounted once"
         assert host.at("/") is not None, "what is used is not unmounted"
-        if fault is Fault.FAILS:
-            assert (after, ran.ok) == (before, False)
-        elif ran.ok:
+        if fault in (Fault.FAILS, Fault.DIES):
+            assert after == before
+            assert not (ran and ran.ok)
+        elif ran and ran.ok:
             assert after != before
 
 

@@ -14,7 +14,7 @@ from holdstill_testing.suites.reader import ReaderSuite
 from holdstill_testing.torture import dice
 from holdstill_testing.unix.host import STAMP, Fault
 from holdstill_testing.unix.runner import SimulatedRunner
-from holdstill_testing.unix.worlds import SIZE, SimulatedDevices, world
+from holdstill_testing.unix.worlds import SIZE, SimulatedMachine, world
 from holdstill_testing.unix.worlds import SYSTEMS as SIMULATED
 
 
@@ -24,7 +24,7 @@ def there(request):
 
 
 def find(there, path):
-    return identify(path, system_of(there.platform), SimulatedRunner(there.host), SimulatedDevices(there.host))
+    return identify(path, system_of(there.platform), SimulatedRunner(there.host), SimulatedMachine(there))
 
 
 def test_every_system_is_known_by_how_python_calls_it():
@@ -39,7 +39,8 @@ def test_a_volume_is_found_by_any_of_its_names(there, by):
 
     facts = find(there, path).facts
 
-    assert (facts.device, facts.size, facts.path) == (there.home, SIZE, path)
+    assert (facts.device, facts.size, facts.path) == (there.home, SIZE, f"sim://there{path}")
+    assert facts.identity.startswith("sim://there/")
     assert [(mount.path, mount.read_only, mount.root) for mount in facts.mounts] == [("/home", False, "/")]
     assert facts.mounts[0].filesystem == there.host.at("/home").kind
     assert facts.mounts[0].options.startswith("rw,nosuid,largefiles")
@@ -79,7 +80,7 @@ def test_a_logical_volume_of_aix_by_its_name_alone():
     facts = find(there, "/fslv02").facts
 
     assert facts.device == "/dev/fslv02"
-    assert facts.identity == "lv:00f6f42a00004c0000000179c407a0bb.4"
+    assert facts.identity == "sim://there/lv:00f6f42a00004c0000000179c407a0bb.4"
     assert facts.facts["vg"] == "datavg"
 
 
@@ -89,7 +90,7 @@ def test_what_is_no_volume(there, path):
         there.host.mounted[0].device = "server:/export"
     with pytest.raises(VolumeError) as caught:
         find(there, path)
-    assert caught.value.subject == path
+    assert caught.value.subject == f"sim://there{path}"
 
 
 def test_mounted_volumes_are_listed(there):
@@ -154,16 +155,14 @@ def test_unmounted_for_a_restore_or_told_who_is_in_the_way(there):
 
 
 def test_our_own_paths_lie_where_they_are_looked_up(there):
-    runner = SimulatedRunner(there.host)
-    volume = attrs.evolve(find(there, "/data"), here=True)
+    volume = attrs.evolve(find(there, "/data"), machine=None)
 
     assert volume.carries("/data/state/runs")
     assert not volume.carries("/data/deep/state")
     assert not volume.carries("/database")
-    assert not attrs.evolve(volume, here=False).carries("/data/state"), "another host's"
+    assert not find(there, "/data").carries("/data/state"), "another host's"
     there.host.faults = dict.fromkeys(range(1, 100), Fault.FAILS)
     assert not volume.carries("/data/state"), "cannot be seen"
-    assert runner.host is there.host
 
 
 @given(
@@ -183,9 +182,7 @@ def test_an_answer_that_is_none_is_told_with_its_text_and_nothing_is_guessed(sys
             facts = find(there, name).facts
         except VolumeError as error:
             assert before < at <= len(there.host.calls), "that was the one"
-            if fault is Fault.BABBLES:
-                assert "%%%" in str(error)
-                assert "send us" in error.next_step
+            assert fault is not Fault.BABBLES or ("%%%" in str(error) and "send us" in error.next_step)  # noqa: PT017
         else:
             assert facts == find(whole, name).facts
 
@@ -202,7 +199,7 @@ def test_a_table_of_another_shape_is_not_read_by_its_columns(there):
             return attrs.evolve(super().ask(argv, limit=limit), out=answers[there.platform])
 
     with pytest.raises(VolumeUnusable) as caught:
-        identify("/home", system_of(there.platform), Other(there.host), SimulatedDevices(there.host))
+        identify("/home", system_of(there.platform), Other(there.host), SimulatedMachine(there))
     assert repr(answers[there.platform])[:40] in caught.value.message
 
 

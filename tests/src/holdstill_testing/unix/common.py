@@ -69,6 +69,8 @@ class Unix(System):
                 return fuser(host, place)
             case ("fuser", device):
                 return fuser(host, device)
+            case ("who", "-b"):
+                return Answer(f"{STARTED.say()}\n")
             case ("ps", "-f", "-p", ids):
                 rows = [PROCESS.say(pid=pid) for pid in ids.split(",")]
                 return Answer("\n".join([_PS_HEAD, *rows, ""]))
@@ -106,6 +108,12 @@ USERS: Final = Text(
     when="fuser -c PLACE",
     template=" {pid}",
     source="POSIX.1-2017, fuser: process ids to standard output, names and letters to standard error",
+)
+STARTED: Final = Text(
+    system="AIX, HP-UX, Solaris",
+    when="who -b",
+    template="   .        system boot  Nov 22 07:30",
+    source="POSIX.1-2017, who: -b, the time and date of the last reboot",
 )
 _PS_HEAD: Final = "     UID     PID    PPID   C    STIME    TTY  TIME CMD"
 PROCESS: Final = Text(

@@ -64,7 +64,8 @@ def fssnap(host: Host, words: Sequence[str]) -> Answer:
 
 def _make(host: Host, options: dict[str, str], place: str) -> Answer:
     found = host.at(place)
-    if found is None or found.kind != "ufs" or place in host.snapshots:
+    own = options["bs"].startswith(f"{place.rstrip('/')}/")
+    if found is None or found.kind != "ufs" or place in host.snapshots or own:
         raise Refusal(TEXTS["refused"], place=place)
     number = max((kept.number for kept in host.snapshots.values()), default=-1) + 1
     limit = int(options.get("maxsize", "1048576k").removesuffix("k")) << 10

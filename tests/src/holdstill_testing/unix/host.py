@@ -119,6 +119,8 @@ class Host:
     users: dict[str, set[int]] = attrs.field(factory=dict)
     locked: dict[str, int] = attrs.field(factory=dict)
     """Places whose writers wait, and until when on ``clock``; 0: until somebody unlocks them."""
+    comments: dict[str, str] = attrs.field(factory=dict)
+    """What a lock says of itself, by place."""
     clock: int = 1
     faults: dict[int, Fault] = attrs.field(factory=dict)
     """What becomes of the n-th command, counted from 1."""
@@ -195,8 +197,8 @@ class Host:
         return [each for each in self.mounted if each.place.startswith(f"{place.rstrip('/')}/")]
 
     def mount(self, what: Mounted, already: Callable[[], Refusal]) -> None:
-        """Put it in its place. Raises what ``already`` makes if its device is mounted."""
-        if self.at(what.device):
+        """Put it in its place. Raises what ``already`` makes if its device is mounted, or something at its place."""
+        if self.at(what.device) or self.at(what.place):
             raise already()
         self.mounted.append(what)
         disk = self.disks.get(what.device)

@@ -20,7 +20,7 @@ TEXTS: Final = {
     "locks": Text(
         system="Solaris",
         when="lockfs PLACE, of what is locked against writing",
-        template="{place:20} write",
+        template="{place:20} write      {comment}",
         source="illumos lockfs(8): Filesystem, Locktype, Comment",
     ),
     "remount": Text(
@@ -161,12 +161,19 @@ class Solaris(Unix):
         if found is None or found.kind != "ufs":
             raise Refusal(TEXTS["locked"], place=place)
         match tuple(words[:-1]):
-            case ("-w",):
+            case ("-f",):
+                pass
+            case ("-w", *comment):
                 host.locked[place] = 0
+                host.comments[place] = comment[1] if comment else ""
             case ("-u",):
                 host.locked.pop(place, None)
             case ():
-                rows = [TEXTS["locks"].say(place=place)] if place in host.locked else []
+                rows = (
+                    [TEXTS["locks"].say(place=place, comment=host.comments.get(place, "")).rstrip()]
+                    if place in host.locked
+                    else []
+                )
                 return Answer("\n".join(["Filesystem           Locktype   Comment", *rows, ""]))
             case _:
                 raise KeyError("lockfs")

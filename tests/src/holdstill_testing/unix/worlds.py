@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 import attrs
 
 from holdstill.errors import ReadFault
 from holdstill.model.buffers import Buffer, Room
+from holdstill.spi.machine import Machine
 from holdstill.spi.reader import Reader
+from holdstill.spi.runner import Runner
 from holdstill.spi.writer import Writer
 from holdstill_testing.torture import dice
 from holdstill_testing.unix.aix import Aix
 from holdstill_testing.unix.host import Disk, Host, Mounted, System
 from holdstill_testing.unix.hpux import HpUx
+from holdstill_testing.unix.runner import SimulatedRunner
 from holdstill_testing.unix.solaris import Solaris
 
-SIZE: Final = 2 << 20
+SIZE: Final = 1 << 20
+
+
+@cache
+def _noise(name: str) -> bytes:
+    return dice(name).randbytes(SIZE)
 
 
 @attrs.frozen
@@ -46,10 +55,7 @@ def world(system: type[System]) -> World:
     names, raws, kind, platform = _NAMES[system.name]
     root, data, deep, home, spare, swap, disk = names
     host = Host(system())
-    host.disks = {
-        name: Disk(raw, bytearray(dice(f"{system.name} {name}").randbytes(SIZE)))
-        for name, raw in zip(names, raws, strict=True)
-    }
+    host.disks = {name: Disk(raw, bytearray(_noise(name))) for name, raw in zip(names, raws, strict=True)}
     host.disks[swap].kind = "paging" if system is Aix else "swap"
     host.table = [
         Mounted(root, "/", kind, "rw"),
@@ -63,11 +69,21 @@ def world(system: type[System]) -> World:
     return World(host, platform, data, home, spare, swap, disk)
 
 
-@attrs.frozen
-class SimulatedDevices:
-    """Its raw devices. While one is read, applications write wherever they can."""
+class SimulatedMachine(Machine):
+    """One that is reached. While a device is read, applications write wherever they can."""
 
-    host: Host
+    def __init__(self, there: World, url: str = "sim://there") -> None:
+        self.url, self.name, self.system = url, url.partition("://")[2], there.platform
+        self.host = there.host
+        self.runner: Runner = SimulatedRunner(there.host)
+
+    def runner_for(self, run: str, local: Runner) -> Runner:
+        """The host's own."""
+        return self.runner
+
+    def at_work(self, run: str) -> str:
+        """A command is over before anybody can ask."""
+        return ""
 
     def open_reader(self, device: str, size: int) -> Reader:
         """Of a raw device."""

@@ -7,12 +7,15 @@ import posixpath
 from pathlib import Path
 from typing import Final
 
+import attrs
+
 from holdstill.errors import VolumeError, VolumeMissing, VolumeUnusable
 from holdstill.model.volume import Mount, VolumeFacts, VolumeKind
+from holdstill.spi.machine import Machine
 from holdstill.spi.runner import Runner
 from holdstill_platforms.unix.aix import Aix
 from holdstill_platforms.unix.asking import Asking
-from holdstill_platforms.unix.devices import Devices, LocalDevices
+from holdstill_platforms.unix.devices import LocalDevices
 from holdstill_platforms.unix.hpux import HpUx
 from holdstill_platforms.unix.solaris import Solaris
 from holdstill_platforms.unix.system import Mounted, System
@@ -26,13 +29,14 @@ def system_of(platform: str) -> System | None:
     return next((system for system in SYSTEMS if platform.startswith(system.prefix)), None)
 
 
-def identify(path: str, system: System, runner: Runner, afar: Devices | None = None) -> UnixVolume | None:
-    """The volume behind a mount point, a block or raw device, or the bare name of a logical volume of AIX. ``afar``: it
-    is another host's, whose devices are opened so. None: a plain file of this host.
+def identify(path: str, system: System, runner: Runner, machine: Machine | None = None) -> UnixVolume | None:
+    """The volume behind a mount point, a block or raw device, or the bare name of a logical volume of AIX; of this
+    host, or of ``machine``. None: a plain file of this host.
 
     Raises ``VolumeMissing``, and ``VolumeUnusable`` for what is no volume or for an answer that is not understood.
     """
     ask = Asking(runner)
+    named = path if machine is None else machine.url + path
     rows = system.mounts(ask)
     asked = posixpath.normpath(path)
     mounted = next((row for row in reversed(rows) if row.place == asked), None)
@@ -40,20 +44,22 @@ def identify(path: str, system: System, runner: Runner, afar: Devices | None = N
     if mounted and not mounted.device.startswith("/dev/"):
         raise VolumeUnusable(
             f"this {mounted.filesystem} is mounted from {mounted.device}, which is no device of that host",
-            subject=path,
+            subject=named,
             next_step="name a file system that has a device",
         )
     if device is None:
-        if afar is None and Path(asked).is_file():
+        if machine is None and Path(asked).is_file():
             return None
-        device = _named(path, asked, system, ask, here=afar is None)
-    elif not mounted and afar is None and not Path(device).exists():
-        raise VolumeMissing("there is no such device", subject=path, next_step="look at `holdstill volumes`")
+        device = _named(named, asked, system, ask, here=machine is None)
+    elif not mounted and machine is None and not Path(device).exists():
+        raise VolumeMissing("there is no such device", subject=named, next_step="look at `holdstill volumes`")
     try:
-        facts = _facts(path, device, system, ask, rows)
+        facts = _facts(named, device, system, ask, rows)
     except VolumeUnusable as error:
-        raise VolumeUnusable(error.message, subject=error.subject or path, next_step=error.next_step) from error
-    return UnixVolume(facts, system, ask, afar or LocalDevices(), here=afar is None)
+        raise VolumeUnusable(error.message, subject=named, next_step=error.next_step) from error
+    if machine is not None:
+        facts = attrs.evolve(facts, identity=f"{machine.url}/{facts.identity.lstrip('/')}")
+    return UnixVolume(facts, system, ask, machine or LocalDevices(), machine)
 
 
 def mounted_volumes(system: System, runner: Runner) -> list[VolumeFacts]:
@@ -69,7 +75,7 @@ def mounted_volumes(system: System, runner: Runner) -> list[VolumeFacts]:
     return found
 
 
-def _named(path: str, asked: str, system: System, ask: Asking, *, here: bool) -> str:
+def _named(named: str, asked: str, system: System, ask: Asking, *, here: bool) -> str:
     """A logical volume by its name alone: typed where we are, or without any directory on the other host."""
     there = here and Path(asked).exists()
     folder, name = posixpath.split(asked)
@@ -79,10 +85,10 @@ def _named(path: str, asked: str, system: System, ask: Asking, *, here: bool) ->
             system.describe(ask, device)
             return device
     if here and not there:
-        raise VolumeMissing("there is no such volume", subject=path, next_step="look at `holdstill volumes`")
+        raise VolumeMissing("there is no such volume", subject=named, next_step="look at `holdstill volumes`")
     raise VolumeUnusable(
         "nothing is mounted there, and it is no device",
-        subject=path,
+        subject=named,
         next_step="name the device, its mount point, or an image file",
     )
 

@@ -12,6 +12,7 @@ import attrs
 from holdstill.errors import VolumeBusy, VolumeError
 from holdstill.model.buffers import Room
 from holdstill.model.volume import VolumeFacts
+from holdstill.spi.machine import Machine
 from holdstill.spi.reader import Reader
 from holdstill.spi.volume import Volume
 from holdstill.spi.writer import Writer
@@ -31,12 +32,11 @@ class UnixVolume(Volume):
     system: System
     ask: Asking
     devices: Devices
-    here: bool
-    """Is it of this host, so that our own paths may lie on it?"""
+    machine: Machine | None = None
 
     def carries(self, path: str) -> bool:
-        """Does ``path`` lie in what is mounted from it? By name: the mount that it would be looked up in."""
-        if not self.here:
+        """Does ``path``, of this host, lie in what is mounted from it? By name: the mount that it is looked up in."""
+        if self.machine is not None:
             return False
         try:
             nearest = over(os.path.realpath(path), self.system.mounts(self.ask))
