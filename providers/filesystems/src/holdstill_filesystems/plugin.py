@@ -16,7 +16,8 @@ from holdstill_filesystems import whole
 from holdstill_filesystems.recognise import doubt, recognised
 
 API: Final = 0
-#: the package that reads the used blocks of what. It is loaded when it is asked: few hosts have more than one of them
+#: the package that reads the used blocks of what, and its function, if it has several. It is loaded when it is asked:
+#: few hosts have more than one of them
 _READERS: Final = {
     "ext2": "ext",
     "ext3": "ext",
@@ -28,6 +29,7 @@ _READERS: Final = {
     "xfs": "xfs",
     "btrfs": "btrfs",
     "jfs": "jfs",
+    "jfs2": "jfs:used_blocks_of_jfs2",
     "ntfs": "ntfs",
 }
 
@@ -62,6 +64,7 @@ def enumerate_used_blocks(reader: Reader, facts: FilesystemFacts) -> BlockMap | 
 
 def _used_blocks(filesystem: str) -> Callable[[Reader], BlockMap | WholeVolume]:
     """Who reads them. May also raise ``StructureFault``, which means: the whole volume."""
-    package = importlib.import_module(f"holdstill_filesystems.{_READERS[filesystem]}.usedmap")
-    read: Callable[[Reader], BlockMap | WholeVolume] = package.used_blocks
+    package, _, function = _READERS[filesystem].partition(":")
+    module = importlib.import_module(f"holdstill_filesystems.{package}.usedmap")
+    read: Callable[[Reader], BlockMap | WholeVolume] = getattr(module, function or "used_blocks")
     return read
