@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import holdstill_filesystems.plugin
+import holdstill_fssnap.plugin
 import holdstill_platforms.plugin
-import holdstill_static_unmount.commands.plugin
-import holdstill_static_unmount.fssnap.plugin
+import holdstill_static_unmount.plugin
 import holdstill_storage.plugin
 from holdstill import BackupRequest, Conversation, Engine, RestoreRequest, VerifyRequest
 from holdstill.errors import VolumeBusy, VolumeChanged
@@ -57,8 +57,8 @@ class Site:
             holdstill_storage.plugin,
             holdstill_filesystems.plugin,
             holdstill_platforms.plugin,
-            holdstill_static_unmount.commands.plugin,
-            holdstill_static_unmount.fssnap.plugin,
+            holdstill_static_unmount.plugin,
+            holdstill_fssnap.plugin,
             Reaching(SimulatedMachine(self.there)),
         )
         self.make_engine: Callable[[], Engine] = lambda: Engine(Plugins.of(*plugins), state=str(folder / "state"))

@@ -206,7 +206,7 @@ def schema(platform: str = sys.platform) -> tuple[Preference, ...]:
             snapshot,
             Type.CHOICE,
             StaticMethod.REMOUNT.value,
-            "How a mounted volume is made static: made read-only where it can be, or unmounted and held while it is read.",
+            "How a mounted volume is made static: made read-only, or unmounted and held while it is read.",
             "BackupRequest.static_method",
             choices=tuple(StaticMethod),
         ),

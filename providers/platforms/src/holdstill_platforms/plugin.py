@@ -26,7 +26,7 @@ def provider_info() -> ProviderInfo:
         summary="volumes of Linux, AIX, HP-UX and Solaris: devices, mount points; loop-mounted and plain files",
         applies_here=here,
         because="" if here else f"it knows Linux, AIX, HP-UX and Solaris, and this is {sys.platform}",
-        systems=_BY_COMMANDS,
+        systems=("linux", *_BY_COMMANDS),
     )
 
 
@@ -39,6 +39,10 @@ def identify(path: str, runner: Runner, machine: Machine | None) -> Volume | Non
     system = system_of(machine.system if machine else sys.platform)
     if system is not None:
         return identify_by_commands(path, system, runner, machine)
+    if machine is not None:
+        from holdstill_platforms.linux import away
+
+        return away.identify(path, runner, machine)
     from holdstill_platforms.linux.identify import identify as identify_here
 
     return identify_here(path)

@@ -9,9 +9,9 @@ from holdstill.model.choices import StaticMethod
 from holdstill.model.volume import Mode
 from holdstill.spi.holds import Hold, Holds
 from holdstill.spi.still import HoldRequest
+from holdstill_fssnap import snapshot as fssnap
 from holdstill_platforms.unix.identify import identify, system_of
 from holdstill_static_unmount.commands import static
-from holdstill_static_unmount.fssnap import snapshot as fssnap
 from holdstill_testing.fakes.faulty_calls import Killed
 from holdstill_testing.unix.worlds import SYSTEMS, SimulatedMachine, world
 

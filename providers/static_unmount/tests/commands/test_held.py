@@ -6,32 +6,11 @@ import pytest
 from holdstill.errors import LeftHeld, NoProvider, UsageError, VolumeBusy, VolumeUnusable
 from holdstill.model.volume import Consistency, Mode, Mount
 from holdstill.spi.holds import UndoState
-from holdstill_static_unmount.commands import plugin as commands_plugin
+from holdstill_fssnap import plugin as fssnap_plugin
+from holdstill_static_unmount import plugin
 from holdstill_static_unmount.commands.systems import SYSTEMS, System
-from holdstill_static_unmount.fssnap import plugin as fssnap_plugin
-from holdstill_testing.suites.plugin import PluginSuite
 from holdstill_testing.suites.still import StillSuite
 from holdstill_testing.unix.host import STAMP, WRITTEN, Fault, Host
-
-
-class TestCommandsPlugin(PluginSuite):
-    @pytest.fixture
-    def plugin(self):
-        return commands_plugin
-
-    @pytest.fixture
-    def entry_point(self) -> str:
-        return "static_commands"
-
-
-class TestFssnapPlugin(PluginSuite):
-    @pytest.fixture
-    def plugin(self):
-        return fssnap_plugin
-
-    @pytest.fixture
-    def entry_point(self) -> str:
-        return "fssnap"
 
 
 class _Suite(StillSuite):
@@ -217,11 +196,13 @@ def test_a_volume_of_another_system_is_left_to_others(scene):
     volume = scene.find("/home")
     volume = attrs.evolve(volume, facts=attrs.evolve(volume.facts, facts={}))
     with pytest.raises(NoProvider):
-        commands_plugin.snapshot(volume, scene.request())
+        plugin.snapshot(volume=volume, request=scene.request())
     with pytest.raises(NoProvider):
         fssnap_plugin.snapshot(volume, scene.request(mode=Mode.SNAPSHOT))
     with pytest.raises(NoProvider):
-        commands_plugin.snapshot(scene.find("/home"), scene.request(mode=Mode.SNAPSHOT))
+        plugin.snapshot(volume=scene.find("/home"), request=scene.request(mode=Mode.SNAPSHOT))
+    with pytest.raises(NoProvider, match="frozen"):
+        plugin.freeze(volume=scene.find("/home"), request=scene.request(mode=Mode.FREEZE))
 
 
 def test_what_is_done_is_told_by_the_mount_table_and_not_by_an_exit_code(scene):

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
 from typing import Final
 
 import attrs
 
 from holdstill.errors import VolumeBusy, VolumeError
-from holdstill.model.buffers import Room
 from holdstill.model.volume import VolumeFacts
 from holdstill.spi.machine import Machine
 from holdstill.spi.reader import Reader
 from holdstill.spi.volume import Volume
 from holdstill.spi.writer import Writer
+from holdstill_platforms.noticing import NoticingReader
 from holdstill_platforms.unix.asking import Asking
 from holdstill_platforms.unix.devices import Devices
 from holdstill_platforms.unix.system import Mounted, System
@@ -55,12 +54,22 @@ class UnixVolume(Volume):
 
     def open_reader(self, *, exclusive: bool) -> Reader:
         """A reader of the raw device. These systems have no exclusive open: who uses it is asked before, and whether it
-        was mounted meanwhile, or its first sectors changed, after. Raises ``VolumeBusy`` naming who uses it.
+        was mounted meanwhile, or its first sectors changed, after. A program that wrote elsewhere on the device is not
+        noticed. Raises ``VolumeBusy`` naming who uses it.
         """
         if exclusive:
             self._refuse_in_use("unmount it or stop what uses it, or choose another mode")
         reader = self.devices.open_reader(self.raw, self.facts.size)
-        return WatchedReader(reader, self._mounted_now) if exclusive else reader
+        if not exclusive:
+            return reader
+        first = _digest(reader)
+
+        def look() -> str | None:
+            if rows := self._rows():
+                return f"it was mounted on {rows[0].place} while it was read"
+            return "its first sectors were written to while it was read" if _digest(reader) != first else None
+
+        return NoticingReader(reader, look)
 
     def open_writer(self) -> Writer:
         """A writer of the raw device. Raises ``VolumeBusy`` naming who uses it."""
@@ -93,45 +102,12 @@ class UnixVolume(Volume):
     def _rows(self) -> list[Mounted]:
         return [row for row in self.system.mounts(self.ask) if row.device == self.facts.device]
 
-    def _mounted_now(self) -> str | None:
-        rows = self._rows()
-        return f"it was mounted on {rows[0].place} while it was read" if rows else None
-
-
-class WatchedReader(Reader):
-    """A reader that notices, where nobody could be kept out."""
-
-    def __init__(self, reader: Reader, look: Callable[[], str | None]) -> None:
-        self.size = reader.size
-        self.alignment = reader.alignment
-        self.preferred_read = reader.preferred_read
-        self._reader = reader
-        self._look = look
-        self._before = self._digest()
-        self._closed = False
-
-    def readinto(self, offset: int, buffer: Room) -> None:
-        """As the reader reads."""
-        self._reader.readinto(offset, buffer)
-
-    def changed(self) -> str | None:
-        """Why it may not be what it was, or None. A program that wrote elsewhere on the device is not noticed."""
-        if self._closed:
-            return None
-        if reason := self._look():
-            return reason
-        return "its first sectors were written to while it was read" if self._digest() != self._before else None
-
-    def close(self) -> None:
-        """Let go of it."""
-        self._closed = True
-        self._reader.close()
-
-    def _digest(self) -> bytes:
-        return hashlib.sha256(self._reader.read(0, min(_FIRST, self.size))).digest()
-
 
 def over(path: str, rows: list[Mounted]) -> Mounted | None:
     """The row in which a path is looked up: the longest place that it lies below, and the latest of those."""
     above = [row for row in rows if path == row.place or path.startswith(f"{row.place.rstrip('/')}/")]
     return max(enumerate(above), key=lambda pair: (len(pair[1].place), pair[0]))[1] if above else None
+
+
+def _digest(reader: Reader) -> bytes:
+    return hashlib.sha256(reader.read(0, min(_FIRST, reader.size))).digest()

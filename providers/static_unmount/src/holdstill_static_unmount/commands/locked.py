@@ -10,12 +10,12 @@ from typing import Final
 
 from holdstill.errors import VolumeBusy, VolumeUnusable
 from holdstill.model.volume import Mount
+from holdstill.spi.given_back import GivenBack
 from holdstill.spi.holds import Undone, UndoState
 from holdstill.spi.runner import Runner
 from holdstill.spi.still import HoldRequest, Still
 from holdstill.spi.volume import Volume
 from holdstill_static_unmount.commands.boots import boot, started_again
-from holdstill_static_unmount.given_back import GivenBack
 from holdstill_static_unmount.still import StaticStill
 
 KIND: Final = "static_commands.lock"

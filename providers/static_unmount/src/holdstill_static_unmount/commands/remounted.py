@@ -14,6 +14,7 @@ from typing import Final
 from holdstill.errors import VolumeBusy, VolumeUnusable
 from holdstill.model.choices import StaticMethod
 from holdstill.model.volume import Mount
+from holdstill.spi.given_back import GivenBack
 from holdstill.spi.holds import Undone, UndoState
 from holdstill.spi.reader import Reader
 from holdstill.spi.runner import Ran, Runner
@@ -22,7 +23,6 @@ from holdstill.spi.volume import Volume
 from holdstill_static_unmount.commands import ground
 from holdstill_static_unmount.commands.boots import boot, started_again
 from holdstill_static_unmount.commands.systems import System, named, system_of
-from holdstill_static_unmount.given_back import GivenBack
 from holdstill_static_unmount.still import StaticStill, Watch
 
 KIND: Final = "static_commands.mount"

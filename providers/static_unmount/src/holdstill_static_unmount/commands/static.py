@@ -8,6 +8,7 @@ from collections.abc import Callable
 from holdstill.errors import NoProvider
 from holdstill.model.choices import StaticMethod
 from holdstill.model.volume import Mode
+from holdstill.spi.given_back import carefully
 from holdstill.spi.holds import Undone, UndoState
 from holdstill.spi.runner import Runner
 from holdstill.spi.still import HoldRequest, Still
@@ -15,7 +16,6 @@ from holdstill.spi.volume import Volume
 from holdstill_static_unmount.commands import locked, remounted
 from holdstill_static_unmount.commands.ground import the_mount
 from holdstill_static_unmount.commands.systems import system_of
-from holdstill_static_unmount.given_back import carefully
 from holdstill_static_unmount.still import StaticStill
 
 

@@ -32,7 +32,7 @@ def provider_info() -> ProviderInfo:
 @hookimpl
 def snapshot(volume: Volume, request: HoldRequest) -> Still:
     """A snapshot of a mounted UFS."""
-    from holdstill_static_unmount.fssnap import snapshot as ufs
+    from holdstill_fssnap import snapshot as ufs
 
     return ufs.hold(volume, request)
 
@@ -40,6 +40,6 @@ def snapshot(volume: Volume, request: HoldRequest) -> Still:
 @hookimpl
 def undo(kind: str, version: int, data: dict[str, str], runner: Runner) -> Undone | None:
     """Delete a snapshot that a run left, and its backing file."""
-    from holdstill_static_unmount.fssnap import snapshot as ufs
+    from holdstill_fssnap import snapshot as ufs
 
     return ufs.undo(version, data, runner) if kind == ufs.KIND else None

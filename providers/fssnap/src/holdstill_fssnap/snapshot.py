@@ -12,14 +12,14 @@ from typing import Final
 
 from holdstill.errors import NoProvider, UsageError, VolumeBusy, VolumeUnusable
 from holdstill.model.volume import Consistency, Mode
+from holdstill.spi.given_back import GivenBack, carefully
 from holdstill.spi.holds import Undone, UndoState
 from holdstill.spi.lent import LentReader
 from holdstill.spi.reader import Reader
 from holdstill.spi.runner import Runner
 from holdstill.spi.still import Fill, HoldRequest, Still
 from holdstill.spi.volume import Volume
-from holdstill_static_unmount.fssnap.asking import Snapshots
-from holdstill_static_unmount.given_back import GivenBack, carefully
+from holdstill_fssnap.asking import Snapshots
 
 KIND: Final = "fssnap.snapshot"
 #: where the backing files are made; on another file system than the one that is held
