@@ -25,7 +25,7 @@ from holdstill.spi.provider import ProviderInfo
 from holdstill_cli.main import main
 from holdstill_testing.conversations import Agreeing
 from holdstill_testing.fakes.faulty_calls import Killed
-from holdstill_testing.unix.host import Fault, Host, System
+from holdstill_testing.unix.host import Death, Host, System
 from holdstill_testing.unix.worlds import SYSTEMS, SimulatedMachine, world
 
 
@@ -134,13 +134,13 @@ def test_back_on_the_volume_itself_which_is_unmounted_for_it(site: Site) -> None
     assert site.host.at("/home") is None
 
 
-@pytest.mark.parametrize("fault", [Fault.DIES, Fault.ORPHANS])
-def test_a_run_that_is_killed_at_any_command_is_recovered(site: Site, fault: Fault) -> None:
+@pytest.mark.parametrize("death", Death)
+def test_a_run_that_is_killed_at_any_command_is_recovered(site: Site, death: Death) -> None:
     site.backup(mode=Mode.STATIC, static_method=StaticMethod.UNMOUNT)
     commands = len(site.host.calls)
     for at in range(1, commands + 1, 3):
         images = len(site.engine.images(site.repository))
-        site.host.faults = {len(site.host.calls) + at: fault}
+        site.host.faults = {len(site.host.calls) + at: death}
         with pytest.raises(Killed):
             site.backup(mode=Mode.STATIC, static_method=StaticMethod.UNMOUNT)
         site.host.dead, site.host.faults = False, {}

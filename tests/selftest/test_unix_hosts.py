@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from holdstill_testing.fakes.faulty_calls import Killed
 from holdstill_testing.unix import unproven
 from holdstill_testing.unix.aix import Aix
-from holdstill_testing.unix.host import Fault, Host, Mounted
+from holdstill_testing.unix.host import Death, Fault, Host, Mounted
 from holdstill_testing.unix.hpux import HpUx
 from holdstill_testing.unix.runner import SimulatedRunner
 from holdstill_testing.unix.solaris import Solaris
@@ -156,7 +156,9 @@ STEPS = st.one_of(
 
 
 @given(
-    st.sampled_from(SYSTEMS), st.lists(STEPS, max_size=20), st.dictionaries(st.integers(1, 20), st.sampled_from(Fault))
+    st.sampled_from(SYSTEMS),
+    st.lists(STEPS, max_size=20),
+    st.dictionaries(st.integers(1, 20), st.sampled_from([*Fault, *Death])),
 )
 def test_whatever_is_done_and_goes_wrong_the_host_stays_one_that_can_be(system, steps, faults):
     host = made(system())
@@ -173,7 +175,7 @@ def test_whatever_is_done_and_goes_wrong_the_host_stays_one_that_can_be(system, 
         after = [mounted.device for mounted in host.mounted]
         assert len(after) == len(set(after)), "a device is mounted once"
         assert host.at("/") is not None, "what is used is not unmounted"
-        if fault in (Fault.FAILS, Fault.DIES):
+        if fault in (Fault.FAILS, Death.BEFORE):
             assert after == before
             assert not (ran and ran.ok)
         elif ran and ran.ok:

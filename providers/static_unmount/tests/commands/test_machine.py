@@ -13,11 +13,11 @@ from holdstill.errors import HoldstillError, LeftHeld
 from holdstill.spi.holds import UndoState
 from holdstill_testing.fakes.faulty_calls import Killed
 from holdstill_testing.torture import full, rounds
-from holdstill_testing.unix.host import WRITTEN, Fault
+from holdstill_testing.unix.host import WRITTEN, Death, Fault
 from holdstill_testing.unix.worlds import SYSTEMS
 
 GONE = (UndoState.REMOVED, UndoState.ABSENT)
-FAULTS = st.dictionaries(st.integers(1, 30), st.sampled_from(Fault), max_size=4)
+FAULTS = st.dictionaries(st.integers(1, 30), st.sampled_from([*Fault, *Death]), max_size=4)
 METHODS = ["remount", "unmount", "fssnap"]
 
 

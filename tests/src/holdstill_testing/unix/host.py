@@ -27,10 +27,15 @@ class Fault(enum.StrEnum):
     """A question is ended without an answer. A change is waited for, and done in the end."""
     BABBLES = "babbles"
     """It does what it should, and prints what nobody understands."""
-    DIES = "dies"
-    """The run is killed before it is started."""
-    ORPHANS = "orphans"
-    """The run is killed, and it is done all the same."""
+
+
+class Death(enum.StrEnum):
+    """When the run is killed."""
+
+    BEFORE = "before"
+    """Before the command is started."""
+    AFTER = "after"
+    """And the command is done all the same."""
 
 
 @attrs.define
@@ -122,7 +127,7 @@ class Host:
     comments: dict[str, str] = attrs.field(factory=dict)
     """What a lock says of itself, by place."""
     clock: int = 1
-    faults: dict[int, Fault] = attrs.field(factory=dict)
+    faults: dict[int, Fault | Death] = attrs.field(factory=dict)
     """What becomes of the n-th command, counted from 1."""
     calls: list[tuple[str, ...]] = attrs.field(factory=list)
     disks: dict[str, Disk] = attrs.field(factory=dict)
@@ -141,7 +146,7 @@ class Host:
         words = tuple(argv)
         self.calls.append(words)
         fault = self.faults.get(len(self.calls))
-        if fault is Fault.DIES:
+        if fault is Death.BEFORE:
             self._die()
         if fault is Fault.HANGS and not change:
             return Ran(words, -9, "", "", timed_out=True)
@@ -154,7 +159,7 @@ class Host:
         except Refusal as refusal:
             return Ran(words, refusal.code, "", f"{refusal}\n")
         finally:
-            if fault is Fault.ORPHANS:
+            if fault is Death.AFTER:
                 self._die()
         if fault is Fault.LIES:
             return Ran(words, 1, answer.out, f"{words[0]}: it failed\n")
