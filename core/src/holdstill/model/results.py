@@ -116,6 +116,20 @@ class Freshness:
 
 
 @attrs.frozen
+class KeyFacts:
+    """One password's key to a sealed repository."""
+
+    id: str
+    label: str
+    made: str
+    """RFC 3339, UTC."""
+    write_only: bool
+    """Who knows its password can back up, and read nothing."""
+    current: bool
+    """It is the one in use."""
+
+
+@attrs.frozen
 class MapResult:
     """What is known of a volume's used blocks; the runs themselves come as a stream beside it."""
 

@@ -47,11 +47,12 @@ def choose(standing: Standing, repack_below: float) -> Choice:
             continue
         if used[place] == 0:
             unneeded.append(place)
-        elif used[place] < repack_below * room_of(index.packs[place].size):
+        elif used[place] < repack_below * room_of(standing, place):
             mostly_empty.append(place)
     return Choice(tuple(unneeded), tuple(mostly_empty), int(used[mostly_empty].sum()))
 
 
-def room_of(size: int) -> int:
-    """How many bytes of blobs and rows a pack of this size holds."""
-    return size - envelope.HEADER.size - packs.TRAILER_SIZE
+def room_of(standing: Standing, place: int) -> int:
+    """How many bytes of blobs and rows that pack of the index holds."""
+    around = envelope.HEADER.size + packs.TRAILER_SIZE + standing.repository.digests.sealing.pack_extra
+    return standing.shelf.index.packs[place].size - around

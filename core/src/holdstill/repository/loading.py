@@ -24,10 +24,13 @@ class Shelf:
 
     target: Target
     digests: Digests
-    index: Index = attrs.field(factory=Index)
+    index: Index = attrs.field(init=False)
     naming: dict[str, list[str]] = attrs.field(factory=dict)
     """For each pack the segments that name it."""
     _read: set[str] = attrs.field(factory=set)
+
+    def __attrs_post_init__(self) -> None:
+        self.index = Index(self.digests.sealing.pack_extra)
 
     def take_listed_segments(self, on_damage: OnDamage) -> None:
         """Every segment that LIST shows. Those that are gone meanwhile are passed over, damaged ones told of."""
@@ -67,7 +70,8 @@ class Shelf:
             if self.index.place_of(key) is None:
                 try:
                     size = listed[key] if listed[key] >= 0 else self.target.size(key)
-                    self.index.add([(key, packs.read_footer(self.target, self.digests, key, size))])
+                    stored, _ = packs.read_footer(self.target, self.digests, key, size)
+                    self.index.add([(key, stored)])
                 except ObjectMissing:
                     continue
                 except (Damaged, FormatTooNew) as damage:

@@ -112,7 +112,7 @@ class Marks:
         return True
 
     def _sealed(self, key: str, mark: Mark) -> list[Buffer]:
-        return envelope.seal(self._digests.of_object, ObjectKind.MARK, key, canonical.encode({"mark": mark.value}))
+        return envelope.seal(self._digests, ObjectKind.MARK, key, canonical.encode({"mark": mark.value}))
 
     def _read(self, image: Image, end: int = 0, last: Mark | None = None) -> tuple[int, Mark | None]:
         """The place of the last mark (0: there is none), and what it says."""
@@ -130,7 +130,7 @@ class Marks:
             end += 1
 
     def _mark(self, key: str) -> Mark:
-        _, body = envelope.unseal(self._digests.of_object, self._target.get(key), key, ObjectKind.MARK)
+        _, body = envelope.unseal(self._digests, self._target.get(key), key, ObjectKind.MARK)
         fields = Fields(canonical.decode(body, key), key)
         mark = fields.text("mark")
         if mark not in {each.value for each in Mark}:

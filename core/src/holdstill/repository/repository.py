@@ -14,6 +14,7 @@ from holdstill.repository.blobs import BlobReader
 from holdstill.repository.codecs import Codecs
 from holdstill.repository.config import Config
 from holdstill.repository.digests import Digests, Ids
+from holdstill.repository.keyring import Keyring
 from holdstill.repository.layout import IMAGES
 from holdstill.repository.ledger import Ledger
 from holdstill.repository.loading import Shelf, unheard
@@ -21,6 +22,7 @@ from holdstill.repository.marks import Marks
 from holdstill.repository.probe import probe_exclusive_create
 from holdstill.repository.records import Record, Void
 from holdstill.repository.reuse import Stock
+from holdstill.repository.sealing import PLAIN, Sealed
 from holdstill.repository.session import WriterSession, now
 from holdstill.spi.target import Target
 
@@ -32,10 +34,13 @@ LATEST: Final = "latest"
 class Repository:
     """One repository on one target. Holds no connection of its own: whoever opened the target closes it."""
 
-    def __init__(self, target: Target, config: Config) -> None:
+    def __init__(self, target: Target, config: Config, ring: Keyring | None = None) -> None:
+        """``ring``: the keys, if it is sealed."""
         self.target = target
         self.config = config
-        self.digests = Digests(config.digest, config.key)
+        self.ring = ring
+        self.sealing = PLAIN if ring is None else Sealed(ring)
+        self.digests = Digests(config.digest, config.key if ring is None else ring.ids, self.sealing)
         self.codecs = Codecs(config.codec)
         self.ids = Ids(self.digests)
 

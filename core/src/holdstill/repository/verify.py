@@ -23,6 +23,7 @@ from holdstill.repository.config import Config
 from holdstill.repository.coverage import Coverage
 from holdstill.repository.findings import Findings
 from holdstill.repository.index import Flags, KnownPack
+from holdstill.repository.keys import Keys
 from holdstill.repository.layout import CONFIG, LEDGER
 from holdstill.repository.ledger import Ledger
 from holdstill.repository.loading import Shelf
@@ -161,11 +162,15 @@ class _Verification:
 
     def _check_config(self) -> None:
         try:
-            Config.unsealed(self._repository.target.get(CONFIG))
+            Config.unsealed(self._repository.target.get(CONFIG), self._repository.sealing)
         except ObjectMissing:
             self._findings.add(CONFIG, "it is missing")
         except RepositoryError as damage:
             self._findings.damage(damage)
+        if self._repository.config.is_sealed:
+            keys = Keys(self._repository.target, self._repository.config)
+            for wrong in keys.damaged(self._repository.sealing):
+                self._findings.damage(wrong)
 
     def _check_ledger(self, seen: int) -> None:
         prefix = len(LEDGER)
