@@ -39,9 +39,10 @@ def decrypt(key: bytes, sealed: Buffer, bound: bytes) -> bytes:
     """What was sealed. Raises ``Damaged``, without a subject, unless these very bytes were, bound to ``bound``."""
     if len(sealed) < TAG_SIZE:
         raise Damaged("it is too short to be sealed")
+    cipher = _module("ciphers.aead").AESGCM(key)
     try:
-        plain: bytes = _module("ciphers.aead").AESGCM(key).decrypt(_NONCE, sealed, bound)
-    except _invalid_tag() as error:
+        plain: bytes = cipher.decrypt(_NONCE, sealed, bound)
+    except _exceptions().InvalidTag as error:
         raise Damaged("it does not open: it is not what was sealed here") from error
     return plain
 
@@ -102,11 +103,6 @@ def _raw(key: Any) -> bytes:  # noqa: ANN401  # of a package that may be missing
 def _public(key: Any) -> bytes:  # noqa: ANN401  # as above
     public: bytes = key.public_key().public_bytes_raw()
     return public
-
-
-def _invalid_tag() -> type[Exception]:
-    error: type[Exception] = _exceptions().InvalidTag
-    return error
 
 
 def _exceptions() -> ModuleType:
