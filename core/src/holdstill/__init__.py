@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 __version__: Final = "0.1.0"
 
 if TYPE_CHECKING:
+    from holdstill.access import KeyChain
     from holdstill.engine import Converted, Engine, SurveyedMap
     from holdstill.errors import ExitCode, HoldstillError
     from holdstill.held.state import StateFolder
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         Finding,
         Freshness,
         HurtRanges,
+        KeyFacts,
         MapResult,
         PruneResult,
         RepositoryFacts,
@@ -53,8 +55,10 @@ if TYPE_CHECKING:
     from holdstill.preferences.sources import Effective
     from holdstill.repository.trial import TargetReport
     from holdstill.spi.conversation import Conversation
+    from holdstill.spi.passwords import Passwords
 
 _HOME: Final = {
+    "access": ("KeyChain",),
     "engine": ("Converted", "Engine", "SurveyedMap"),
     "errors": ("ExitCode", "HoldstillError"),
     "held.state": ("StateFolder",),
@@ -80,6 +84,7 @@ _HOME: Final = {
         "Finding",
         "Freshness",
         "HurtRanges",
+        "KeyFacts",
         "MapResult",
         "PruneResult",
         "RepositoryFacts",
@@ -97,6 +102,7 @@ _HOME: Final = {
     "preferences.sources": ("Effective",),
     "repository.trial": ("TargetReport",),
     "spi.conversation": ("Conversation",),
+    "spi.passwords": ("Passwords",),
 }
 _MODULE_OF: Final = {name: module for module, names in _HOME.items() for name in names}
 
@@ -122,6 +128,8 @@ __all__ = [
     "Image",
     "ImportRequest",
     "Job",
+    "KeyChain",
+    "KeyFacts",
     "Managed",
     "MapResult",
     "Mode",
@@ -130,6 +138,7 @@ __all__ = [
     "OnNoSnapshot",
     "OnReadError",
     "Operation",
+    "Passwords",
     "PluginRow",
     "Preference",
     "Progress",

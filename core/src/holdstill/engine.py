@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 import attrs
 
 from holdstill import __version__
+from holdstill.access import Access, KeyChain
 from holdstill.errors import Declined, HoldstillError, UsageError, VolumeError, VolumeExcluded
 from holdstill.held.journal import Journal
 from holdstill.held.state import StateFolder
@@ -53,7 +54,6 @@ from holdstill.preferences.sources import Effective, Names, Sources, understood
 from holdstill.preferences.vain import lacking, notes
 from holdstill.repository.checks import Checks
 from holdstill.repository.freshness import freshness
-from holdstill.repository.opening import create, open_repository
 from holdstill.repository.reading import Reading
 from holdstill.repository.repository import Repository
 from holdstill.repository.trial import TargetReport, try_target
@@ -103,23 +103,28 @@ class Engine:
         self._state = StateFolder(Path(state).absolute()) if state else StateFolder.default()
         self._workers = workers or cores()
         self._places = Places.of(Path(options)) if options else None
+        self.access = Access(self._plugins, self._state)
 
     # --- repositories ---------------------------------------------------------------------------
 
-    def init(self, url: str, *, chunk_size: int | None = None, digest: str | None = None) -> RepositoryFacts:
-        """Make a repository. Raises ``RepositoryExists``, ``UsageError`` for a size or digest that there is not,
-        ``TargetError``.
+    def init(
+        self,
+        url: str,
+        *,
+        chunk_size: int | None = None,
+        digest: str | None = None,
+        password: bytes | None = None,
+        label: str = "",
+    ) -> RepositoryFacts:
+        """Make a repository; with a ``password`` a sealed one, whose first key is called ``label``. Raises
+        ``RepositoryExists``, ``UsageError`` for a size or digest that there is not, ``TargetError``.
         """
-        with self._plugins.storage_target(url) as target:
-            config = create(target, chunk_size=chunk_size, digest=digest).config
-            return RepositoryFacts(
-                target.url,
-                config.repository_id,
-                config.chunk_size,
-                config.digest,
-                config.single_writer,
-                target.properties.durability.value,
-            )
+        return self.access.create(url, chunk_size=chunk_size, digest=digest, password=password, label=label)
+
+    @property
+    def keys(self) -> KeyChain:
+        """The keys of sealed repositories."""
+        return KeyChain(self.access)
 
     def check_target(self, url: str, talk: Conversation) -> TargetReport:
         """Really try what the target behind ``url`` promises, below the key ``probe``. Never raises for a bad target:
@@ -362,7 +367,9 @@ class Engine:
 
     def with_options(self, path: str) -> Engine:
         """The same engine, which reads this options file in place of the default places."""
-        return Engine(self._plugins, str(self._state.path), self._workers, path)
+        engine = Engine(self._plugins, str(self._state.path), self._workers, path)
+        engine.access = self.access
+        return engine
 
     def named_requests(self) -> list[NamedRequest]:
         """The backups that have a name here, in the order of a drop-down list."""
@@ -378,10 +385,8 @@ class Engine:
         except VolumeError:
             return Names(os.path.abspath(volume), identity=volume)  # noqa: PTH100  # as ``find`` does
 
-    @contextmanager
-    def _open(self, url: str) -> Iterator[Repository]:
-        with self._plugins.storage_target(url) as target:
-            yield open_repository(target)
+    def _open(self, url: str) -> AbstractContextManager[Repository]:
+        return self.access.opened(url)
 
 
 def _tell_unknown(effective: Effective, talk: Conversation) -> None:

@@ -255,6 +255,13 @@ class Damaged(RepositoryError):
     exit_code = ExitCode.DAMAGE
 
 
+class RolledBack(RepositoryError):
+    """The repository is not what this host has seen before: it was set back, or another stands in its place."""
+
+    id = "repository.rolled-back"
+    exit_code = ExitCode.DAMAGE
+
+
 class PasswordMissing(RepositoryError):
     """The repository is sealed, and nobody gave a password."""
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
 
@@ -17,6 +17,8 @@ from holdstill.model.events import Warned
 from holdstill.spi.conversation import Conversation
 from holdstill.spi.runner import Ran, Runner
 
+#: how the names of environment variables begin that hold passwords, or say where they are
+PASSWORDS: Final = ("HOLDSTILL_PASSWORD", "HOLDSTILL_NEW_PASSWORD")
 #: the environment variable that says for which run a program works
 RUN: Final = "HOLDSTILL_RUN"
 #: so much of what a program says is kept
@@ -87,7 +89,7 @@ class ProcessRunner(Runner):
                     close_fds=True,
                     start_new_session=True,
                     cwd="/",
-                    env={**os.environ, "LC_ALL": "C", "LANGUAGE": "C", RUN: self._run},
+                    env={**without_passwords(os.environ), "LC_ALL": "C", "LANGUAGE": "C", RUN: self._run},
                 )
             except (OSError, ValueError) as error:
                 return Ran(tuple(argv), 127, "", f"{argv[0]} cannot be started: {error}")
@@ -96,6 +98,11 @@ class ProcessRunner(Runner):
 
     def _paper(self) -> IO[bytes]:
         return tempfile.TemporaryFile(dir=self._scratch)
+
+
+def without_passwords(environment: Mapping[str, str]) -> dict[str, str]:
+    """The same, without what a program that we start has no business with."""
+    return {name: value for name, value in environment.items() if not name.startswith(PASSWORDS)}
 
 
 def survivors(run: str, patience: float) -> list[int]:

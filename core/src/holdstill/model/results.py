@@ -174,6 +174,7 @@ class RepositoryFacts:
     digest: str
     single_writer: bool
     durability: str
+    is_sealed: bool
 
 
 @attrs.frozen

@@ -53,7 +53,7 @@ def bound_key(key: str) -> bytes:
 
 
 def seal(digests: Digests, kind: ObjectKind, key: str, body: Buffer) -> list[Buffer]:
-    """The parts of the object to store under ``key``: header, body, digest; sealed and signed where the repository is."""
+    """The parts of the object to store under ``key``: header, body, digest. Sealed and signed where all is."""
     head = header(kind, len(body) + digests.sealing.index_box, digests.sealing.flags)
     box = digests.sealing.close_index(body, bound_key(key) + head)
     return frame(digests.of_object, digests.sealing, key, head, box)

@@ -96,6 +96,14 @@ class Keyring:
         return ring
 
 
+@attrs.frozen
+class Unlocked:
+    """A keyring, and the name of the object from which it was opened: 32 hexadecimal digits."""
+
+    ring: Keyring
+    key: str
+
+
 def admission(repository_id: str, verifying: bytes) -> bytes:
     """What the authority signs to let the owner of this public key write."""
     return b"holdstill v1 writer" + bytes.fromhex(repository_id) + verifying

@@ -16,7 +16,7 @@ from holdstill.model.results import KeyFacts
 from holdstill.repository import canonical, cipher, envelope, layout
 from holdstill.repository.config import Config, public_digest
 from holdstill.repository.fields import Fields
-from holdstill.repository.keyring import Keyring
+from holdstill.repository.keyring import Keyring, Unlocked
 from holdstill.repository.layout import KEYS, ObjectKind
 from holdstill.repository.sealing import Sealed, Sealing
 from holdstill.repository.session import now
@@ -106,9 +106,7 @@ class _Wrapped:
         """A new object."""
         bare = cls(layout.key_key(secrets.token_hex(16)), cost, secrets.token_hex(_SALT_DIGITS // 2), b"", b"")
         about = canonical.encode({"label": label, "made": now(), "write_only": not ring.may_read})
-        sealed = cipher.encrypt(
-            _wrapping_key(password, bare.salt, cost), canonical.encode(ring.as_json()), bare._bound
-        )
+        sealed = cipher.encrypt(_wrapping_key(password, bare.salt, cost), canonical.encode(ring.as_json()), bare._bound)
         return attrs.evolve(bare, ring=sealed, about=Sealed(ring).close_index(about, bare._bound))
 
     @classmethod
@@ -141,14 +139,14 @@ class Keys:
     _target: Target
     _config: Config
 
-    def unlock(self, ask: Callable[[], bytes]) -> tuple[Keyring, str]:
-        """The keys that this password opens, and the name of the object. Raises ``PasswordWrong``."""
+    def unlock(self, ask: Callable[[], bytes]) -> Unlocked:
+        """The keys that this password opens. Raises ``PasswordWrong``."""
         wrapped = list(self._wrapped())
         password = checked(ask())
         for each in wrapped:
             ring = each.opened(password, self._config.repository_id)
             if ring is not None:
-                return ring, each.key.removeprefix(KEYS)
+                return Unlocked(ring, each.key.removeprefix(KEYS))
         raise PasswordWrong(
             f"the password opens none of its {len(wrapped)} keys" if wrapped else "none of its keys is there",
             subject=self._target.url,

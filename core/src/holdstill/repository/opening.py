@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import attrs
+
 from holdstill.errors import ObjectMissing, PasswordMissing, RepositoryExists, RepositoryMissing
 from holdstill.repository.config import Config
-from holdstill.repository.keyring import Keyring
+from holdstill.repository.keyring import Keyring, Unlocked
 from holdstill.repository.keys import Cost, Keys
 from holdstill.repository.layout import CONFIG, key_key
 from holdstill.repository.presence import is_there
@@ -41,16 +43,17 @@ def create(
     config = Config.fresh(
         single_writer=not exclusive, chunk_size=chunk_size, digest=digest, codec=codec, is_sealed=password is not None
     )
-    ring = None if password is None else Keyring.fresh(config.repository_id)
-    repository = Repository(target, config, ring)
+    unlocked = Unlocked(Keyring.fresh(config.repository_id), "") if password is not None else None
+    repository = Repository(target, config, unlocked)
     target.prepare()
     if exclusive:
         probe_exclusive_create(target)
     if is_there(target, CONFIG):
         raise _exists(target)
     name = None
-    if ring is not None and password is not None:
-        name = Keys(target, config).add(ring, password, label, repository.sealing, cost or Cost())
+    if unlocked is not None and password is not None:
+        name = Keys(target, config).add(unlocked.ring, password, label, repository.sealing, cost or Cost())
+        repository.unlocked = attrs.evolve(unlocked, key=name)
     sealed = config.sealed(repository.sealing)
     if exclusive and not target.put_if_absent(CONFIG, sealed):
         if name is not None:
@@ -65,8 +68,8 @@ def _exists(target: Target) -> RepositoryExists:
     return RepositoryExists("there is a repository already", subject=target.url)
 
 
-def open_repository(target: Target, ask: Ask | None = None, ring: Keyring | None = None) -> Repository:
-    """``ask`` is called if a password is needed; ``ring`` is a sealed repository's, if it was opened before.
+def open_repository(target: Target, ask: Ask | None = None, unlocked: Unlocked | None = None) -> Repository:
+    """``ask`` is called if a password is needed; ``unlocked`` is a sealed repository's, if it was opened before.
 
     Raises ``RepositoryMissing``, ``Damaged``, ``FormatTooNew``, ``RepositoryError`` (a package is missing),
     ``PasswordMissing``, ``PasswordWrong``.
@@ -81,9 +84,9 @@ def open_repository(target: Target, ask: Ask | None = None, ring: Keyring | None
     if not config.is_sealed:
         Config.unsealed(data, PLAIN)
         return Repository(target, config)
-    if ring is None or ring.repository_id != config.repository_id:
+    if unlocked is None or unlocked.ring.repository_id != config.repository_id:
         if ask is None:
             raise PasswordMissing("it is sealed, and no password was given", subject=target.url)
-        ring, _ = Keys(target, config).unlock(ask)
-    Config.unsealed(data, Sealed(ring))
-    return Repository(target, config, ring)
+        unlocked = Keys(target, config).unlock(ask)
+    Config.unsealed(data, Sealed(unlocked.ring))
+    return Repository(target, config, unlocked)

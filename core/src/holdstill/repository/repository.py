@@ -7,14 +7,14 @@ import platform
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from holdstill.errors import Damaged, FormatTooNew, ImageMissing, RepositoryError
+from holdstill.errors import Damaged, FormatTooNew, ImageMissing, RepositoryError, WriteOnly
 from holdstill.model.image import Image
 from holdstill.repository import commits, layout
 from holdstill.repository.blobs import BlobReader
 from holdstill.repository.codecs import Codecs
 from holdstill.repository.config import Config
 from holdstill.repository.digests import Digests, Ids
-from holdstill.repository.keyring import Keyring
+from holdstill.repository.keyring import Unlocked
 from holdstill.repository.layout import IMAGES
 from holdstill.repository.ledger import Ledger
 from holdstill.repository.loading import Shelf, unheard
@@ -34,15 +34,16 @@ LATEST: Final = "latest"
 class Repository:
     """One repository on one target. Holds no connection of its own: whoever opened the target closes it."""
 
-    def __init__(self, target: Target, config: Config, ring: Keyring | None = None) -> None:
-        """``ring``: the keys, if it is sealed."""
+    def __init__(self, target: Target, config: Config, unlocked: Unlocked | None = None) -> None:
+        """``unlocked``: its keys, if it is sealed."""
         self.target = target
         self.config = config
-        self.ring = ring
-        self.sealing = PLAIN if ring is None else Sealed(ring)
-        self.digests = Digests(config.digest, config.key if ring is None else ring.ids, self.sealing)
+        self.unlocked = unlocked
+        self.sealing = PLAIN if unlocked is None else Sealed(unlocked.ring)
+        self.digests = Digests(config.digest, unlocked.ring.ids if unlocked else config.key, self.sealing)
         self.codecs = Codecs(config.codec)
         self.ids = Ids(self.digests)
+        self._ledgers: list[Ledger] = []
 
     # --- writing --------------------------------------------------------------------------------
 
@@ -75,7 +76,22 @@ class Repository:
 
     def ledger(self) -> Ledger:
         """The ledger, nothing of it read yet."""
-        return Ledger(self.target, self.digests, exclusive=not self.config.single_writer)
+        self._ledgers.append(Ledger(self.target, self.digests, exclusive=not self.config.single_writer))
+        return self._ledgers[-1]
+
+    @property
+    def reached(self) -> int:
+        """The last entry of the ledger that was read through this object; 0 if none was."""
+        return max((ledger.end for ledger in self._ledgers), default=0)
+
+    def must_read(self) -> None:
+        """Raises ``WriteOnly`` if our key may only write."""
+        if not self.sealing.may_read:
+            raise WriteOnly(
+                "with this password one can back up, and read nothing",
+                subject=self.target.url,
+                next_step="use the password of a key that may read",
+            )
 
     @property
     def marks(self) -> Marks:

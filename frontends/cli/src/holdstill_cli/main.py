@@ -81,7 +81,7 @@ def parser() -> Parser:
 
 
 def _do(arguments: Sequence[str], talk: Talk, make_engine: Callable[[], Engine]) -> ExitCode:
-    defaults = argparse.Namespace(json=False, yes=False, repo=None)
+    defaults = argparse.Namespace(json=False, yes=False, repo=None, password_file=None, password_command=None)
     try:
         asked = parser().parse_args(arguments, defaults)
     except SystemExit:  # --help and --version have printed what they were asked for

@@ -14,6 +14,7 @@ from holdstill_cli.commands import (
     images,
     import_,
     init,
+    key,
     map,  # noqa: A004  # the command's name
     preferences,
     protect,
@@ -39,6 +40,7 @@ COMMANDS: Final[tuple[ModuleType, ...]] = (
     delete,
     prune,
     protect,
+    key,
     map,
     volumes,
     preferences,
