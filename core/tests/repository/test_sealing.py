@@ -380,6 +380,20 @@ def test_what_is_another_repositorys_is_found(sealed, target, keeper, small):
         target.objects[key] = mine
 
 
+@pytest.mark.parametrize("is_sealed", [True, False])
+def test_a_deleted_image_that_is_put_back_is_found(target, keeper, is_sealed):
+    repository = make(target) if is_sealed else create(target, chunk_size=CHUNK)
+    image = keeper.backup(repository, b"old")
+    key = layout.commit_key(image.number, image.id)
+    record = target.objects[key]
+    repository.forget(image)
+    assert found(keeper, repository) == set()
+    target.objects[key] = record
+    assert found(keeper, repository) == {key}
+    repository.forget(image)
+    assert found(keeper, repository) == set()
+
+
 def test_what_is_not_sealed_is_not_believed(sealed, target, keeper, small):
     """Somebody without any key writes objects that are right but for what needs a key."""
     from holdstill.repository.digests import Digests

@@ -110,7 +110,11 @@ def test_keys_come_and_go(hold, sealed, file, other, published, volume):
     assert key("remove", second, *new)["error"]["id"] == "key.last"
     third = key("change", "--new-password-file", file, *new)["key"]
     assert key("list", *old)["keys"][0] | {"made": ""} == {
-        **{"id": third, "label": "second", "made": "", "write_only": False, "current": True}
+        "id": third,
+        "label": "second",
+        "made": "",
+        "write_only": False,
+        "current": True,
     }
     assert key("list", *new)["error"]["id"] == "key.wrong-password"
     table = hold("key", "list", *old, repo=sealed).out

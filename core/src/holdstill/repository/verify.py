@@ -94,7 +94,7 @@ class _Verification:
         images, named = self._check_records()
         shelf, listed = self._check_segments(named)
         self._check_ledger(max([shelf.latest_number(listed), *self._shown.values()]))
-        self._check_marks()
+        self._check_marks(images)
         condition = self._condition = Condition(shelf.index)
         condition.look_for_packs(self._repository.target, listed, self._may_be_gone, self._findings)
         coverage = self._cover(shelf, condition, images)
@@ -192,9 +192,12 @@ class _Verification:
                 self._findings.damage(damage)
         return self._ledger.closed(pack)
 
-    def _check_marks(self) -> None:
+    def _check_marks(self, images: Sequence[Image]) -> None:
         for damage in self._repository.marks.damaged():
             self._findings.damage(damage)
+        for image in self._repository.marks.given_up(images):
+            key = layout.commit_key(image.number, image.id)
+            self._findings.add(key, "it was deleted, and its record is there: delete it again")
         self._checks = Checks(self._repository)
         for damage in self._checks.damaged:
             self._findings.damage(damage)
