@@ -64,7 +64,7 @@ class Marks:
             )
 
     def given_up(self, images: Iterable[Image]) -> Iterator[Image]:
-        """Those of these images whose last mark says so. Marks that no listing shows, or that are damaged, say nothing."""
+        """Those of these images whose last mark says so. Marks that are damaged, or that nobody shows, say nothing."""
         marked = {listed.key.removeprefix(MARKS).partition("/")[0] for listed in self._target.list(MARKS)}
         for image in images:
             if layout.commit_key(image.number, image.id).removeprefix(IMAGES) in marked:
