@@ -55,11 +55,14 @@ def main(
 
 
 class _Roomy(argparse.RawDescriptionHelpFormatter):
-    """Argparse measures a command's name without its indent, and breaks the line of the longest."""
+    """Argparse measures a command's name without its indent, and breaks the line of the longest. And what the commands
+    do stands beside them, however long the names of options are.
+    """
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog)
-        self._action_max_length = max(len(command.__name__.rpartition(".")[2]) for command in COMMANDS) + 4
+        longest = max(len(command.__name__.rpartition(".")[2]) for command in COMMANDS)
+        super().__init__(prog, max_help_position=longest + 6)
+        self._action_max_length = longest + 4
 
 
 def parser() -> Parser:
