@@ -15,6 +15,7 @@ from holdstill.repository.digests import Digests
 from holdstill.repository.fields import Fields
 from holdstill.repository.layout import ObjectKind
 from holdstill.repository.presence import is_there
+from holdstill.repository.sealing import Signer
 from holdstill.spi.target import Target
 
 #: how far past the end one looks for entries that should not be there yet
@@ -178,12 +179,14 @@ class Ledger:
 
     def _entry(self, number: int) -> Begin | Condemn:
         key = layout.ledger_key(number)
-        _, body = envelope.unseal(self._digests, self._target.get(key), key, ObjectKind.LEDGER)
+        _, body, signer = envelope.unsealed(self._digests, self._target.get(key), key, ObjectKind.LEDGER)
         fields = Fields(canonical.decode(body, key), key)
         kind = fields.text("type")
         if kind == "begin":
             entry = _begin(fields, number)
         elif kind == "condemn":
+            if signer is not Signer.AUTHORITY:
+                raise fields.wrong("type", "is nothing that one may say who may only write")
             return self._condemn(fields)
         else:
             raise fields.wrong("type", f"is {kind!r}, which is unknown")

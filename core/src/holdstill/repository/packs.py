@@ -12,6 +12,7 @@ import numpy as np
 from holdstill.errors import Damaged
 from holdstill.model.buffers import Buffer
 from holdstill.repository import envelope, rows
+from holdstill.repository.codecs import Codecs
 from holdstill.repository.digests import Digests
 from holdstill.repository.layout import LARGEST_PACK, BlobKind, ObjectKind
 from holdstill.repository.rows import STORED, Encoded, Rows
@@ -109,6 +110,25 @@ def _checked(digests: Digests, key: str, size: int, head: bytes, footer: memoryv
     if stored is None or size_of(stored, digests.sealing.pack_extra) != size:
         raise Damaged("its rows do not fit its size", subject=key)
     return stored, signer
+
+
+def check_content(digests: Digests, codecs: Codecs, stored: Rows, data: bytes) -> list[int]:
+    """The places of rows whose blob is not the one that its id names: what a writer may have lied about. ``data`` is
+    the whole pack, which has these rows.
+    """
+    bad, at = [], envelope.HEADER.size
+    for place, row in enumerate(stored):
+        end = at + int(row["encoded"])
+        room = memoryview(bytearray(int(row["plain"])))
+        try:
+            codecs.decode_into(int(row["codec"]), digests.sealing.open_data(data[at:end], row.tobytes()[:-16]), room)
+            right = digests.blob_id(BlobKind(int(row["kind"])), room) == row["id"].tobytes()
+        except (Damaged, ValueError):
+            right = False
+        if not right:
+            bad.append(place)
+        at = end
+    return bad
 
 
 def check_whole(digests: Digests, key: str, data: bytes) -> tuple[Rows, list[int]]:

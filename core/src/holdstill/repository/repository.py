@@ -95,13 +95,15 @@ class Repository:
 
     @property
     def marks(self) -> Marks:
-        """What people have marked images with."""
+        """What people have marked images with. Raises ``WriteOnly``."""
+        self.must_read()
         return Marks(self.target, self.digests, not self.config.single_writer)
 
     def forget(self, image: Image) -> None:
         """Let the image be none. Its data stays until a prune. Raises ``ImageMissing`` if it is none already, and
         ``ImageProtected``.
         """
+        self.must_read()
         key = layout.commit_key(image.number, image.id)
         record = commits.state(self.target, self.digests, key)
         if not isinstance(record, Image):
@@ -123,6 +125,7 @@ class Repository:
         ``exact`` walks the ledger instead of trusting the target's listing. A damaged record is told to
         ``on_damage``, or raised (``Damaged``, ``FormatTooNew``).
         """
+        self.must_read()
         found = [record for _, record in self.records(exact=exact, on_damage=on_damage) if isinstance(record, Image)]
         return sorted(found, key=lambda image: (image.taken, image.number))
 
@@ -172,7 +175,8 @@ class Repository:
         return self.reader_of(shelf, ways)
 
     def reader_of(self, shelf: Shelf, ways: Iterable[Callable[[], object]] = ()) -> BlobReader:
-        """A reader of what is on the shelf; ``ways`` put more there when something is missed."""
+        """A reader of what is on the shelf; ``ways`` put more there when something is missed. Raises ``WriteOnly``."""
+        self.must_read()
         return BlobReader(self.target, self.digests, self.codecs, self.config.fanout, shelf, ways)
 
     def _named_segments(self) -> Iterator[str]:

@@ -12,6 +12,7 @@ from holdstill.repository import envelope, layout, packs, rows
 from holdstill.repository.digests import Digests
 from holdstill.repository.layout import LARGEST_PACK, ObjectKind
 from holdstill.repository.rows import STORED, Rows
+from holdstill.repository.sealing import Signer
 
 #: the pack's writer, the pack's random, number of rows
 _PACK: Final = struct.Struct("<Q16sI")
@@ -29,9 +30,16 @@ def seal(digests: Digests, key: str, packs_rows: Iterable[tuple[str, Rows]]) -> 
     return envelope.seal(digests, ObjectKind.SEGMENT, key, body)
 
 
-def unseal(digests: Digests, key: str, data: bytes) -> Iterator[tuple[str, Rows]]:
-    """Each pack that the segment names, with its rows. Raises ``Damaged``, before the first or at a wrong one."""
-    _, body = envelope.unseal(digests, data, key, ObjectKind.SEGMENT)
+def unseal(digests: Digests, key: str, data: bytes) -> tuple[Signer, Iterator[tuple[str, Rows]]]:
+    """Who stands for the segment; and each pack that it names, with its rows, which raises ``Damaged`` at a wrong one.
+
+    Raises ``Damaged``.
+    """
+    _, body, signer = envelope.unsealed(digests, data, key, ObjectKind.SEGMENT)
+    return signer, _named(digests, key, body)
+
+
+def _named(digests: Digests, key: str, body: bytes) -> Iterator[tuple[str, Rows]]:
     at = 0
     while at < len(body):
         if len(body) - at < _PACK.size:
