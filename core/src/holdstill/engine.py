@@ -37,7 +37,7 @@ from holdstill.pipeline.away import asking
 from holdstill.pipeline.backup import Backup
 from holdstill.pipeline.finding import absolute_of, find
 from holdstill.pipeline.importing import Import
-from holdstill.pipeline.numbers import journalled, void_own_past
+from holdstill.pipeline.numbers import in_own_journal, journalled, void_own_past
 from holdstill.pipeline.recover import Recovered, heal, recover
 from holdstill.pipeline.restore import Restore
 from holdstill.pipeline.survey import Surveyed, survey
@@ -217,6 +217,7 @@ class Engine:
                 cancelled=talk.cancelled,
                 reading=Reading(request.share, request.max_age, request.budget),
                 keep=True,
+                kept=partial(in_own_journal, self._state, repository),
             )
 
     def verified(self, url: str) -> dict[str, Verified]:

@@ -274,4 +274,4 @@ def test_impossible_rows_are_refused():
     for wrong in (body, body[:20], struct.pack("<Q16sI", 10**10, bytes(16), 1) + good.tobytes()):
         sealed = b"".join(envelope.seal(DIGESTS, ObjectKind.SEGMENT, key, wrong))
         with pytest.raises(HoldstillError):
-            list(segments.unseal(DIGESTS, key, sealed)[1])
+            list(segments.unseal(DIGESTS, key, sealed))

@@ -122,6 +122,38 @@ def test_keys_come_and_go(hold, sealed, file, other, published, volume):
     assert hold("key", "add", *old, repo=sealed).code == 1
 
 
+def test_a_host_that_may_only_write(hold, sealed, file, other, make_volume, tmp_path):
+    """Its backups are real; it reads nothing; a verification lets others rely on what it stored."""
+    full, writer = ("--password-file", file), ("--password-file", other)
+    first, second = make_volume("one"), make_volume("two")
+    added = hold("key", "add", "--write-only", "--new-password-file", other, "--json", *full, repo=sealed).result
+    assert added["write_only"]
+    image = hold("backup", "--json", first, *writer, repo=sealed).result
+    again = hold("backup", "--json", first, *writer, repo=sealed).result
+    assert (again["new_chunks"], again["stored_size"] < image["stored_size"] / 20) == (0, True)
+    for words in (
+        ["images"], ["show", image["image"]], ["restore", image["image"], "--to-file", tmp_path / "no"], ["verify"],
+        ["prune", "--yes"], ["delete", "--yes", image["image"]], ["protect", image["image"]], ["key", "remove", "a"],
+        ["check", "--max-age", "1d"], ["key", "add", "--new-password-file", other],
+    ):  # fmt: skip
+        ran = hold(*words, "--json", *writer, repo=sealed)
+        assert ran.code != 0, words
+        assert "key.write-only" in ran.out or "check.unknown" in ran.out, (words, ran)
+    kinds = {
+        each["write_only"]: each["current"]
+        for each in hold("key", "list", "--json", *writer, repo=sealed).result["keys"]
+    }
+    assert kinds == {False: False, True: True}
+    assert hold("restore", image["image"], "--to-file", tmp_path / "back", *full, repo=sealed).code == 0
+    subprocess.run(["e2fsck", "-fn", tmp_path / "back"], check=True, capture_output=True)
+    assert hold("backup", "--json", first, *full, repo=sealed).result["new_chunks"] > 0, "nobody had looked at it"
+    before = hold("backup", "--json", second, *writer, repo=sealed).result
+    assert hold("verify", "--read-data", *full, repo=sealed).code == 0
+    assert hold("backup", "--json", second, *full, repo=sealed).result["new_chunks"] == 0
+    assert before["new_chunks"] > 0
+    assert hold(*full, "recover", "--json").result["recovered"] == []
+
+
 def test_a_secret_is_in_no_output_no_log_and_no_journal(hold, sealed, file, other, volume, tmp_path, monkeypatch):
     monkeypatch.setenv("HOLDSTILL_PASSWORD", SECRET)
     monkeypatch.setenv("HOLDSTILL_NEW_PASSWORD", OTHER)

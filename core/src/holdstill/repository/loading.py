@@ -54,7 +54,7 @@ class Shelf:
     def _taken(self, key: str, missing: list[str], on_damage: OnDamage, *, strangers: bool) -> bool:
         """Take in a segment. False: it is a stranger's, and those are not asked for."""
         try:
-            signer, found = segments.unseal(self.digests, key, self.target.get(key))
+            signer, found = segments.opened(self.digests, key, self.target.get(key))
             if not signer.is_trusted and not strangers:
                 return False
             self.index.add(self._noting(key, found, signer))

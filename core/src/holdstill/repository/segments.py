@@ -30,11 +30,13 @@ def seal(digests: Digests, key: str, packs_rows: Iterable[tuple[str, Rows]]) -> 
     return envelope.seal(digests, ObjectKind.SEGMENT, key, body)
 
 
-def unseal(digests: Digests, key: str, data: bytes) -> tuple[Signer, Iterator[tuple[str, Rows]]]:
-    """Who stands for the segment; and each pack that it names, with its rows, which raises ``Damaged`` at a wrong one.
+def unseal(digests: Digests, key: str, data: bytes) -> Iterator[tuple[str, Rows]]:
+    """Each pack that the segment names, with its rows. Raises ``Damaged``, before the first or at a wrong one."""
+    return opened(digests, key, data)[1]
 
-    Raises ``Damaged``.
-    """
+
+def opened(digests: Digests, key: str, data: bytes) -> tuple[Signer, Iterator[tuple[str, Rows]]]:
+    """The same, and who stands for the segment."""
     _, body, signer = envelope.unsealed(digests, data, key, ObjectKind.SEGMENT)
     return signer, _named(digests, key, body)
 

@@ -28,6 +28,9 @@ def add(commands: Commands) -> None:
     repository_option(adding)
     _new_password(adding)
     adding.add_argument("--label", metavar="TEXT", default="", help="what the key is called")
+    adding.add_argument(
+        "--write-only", action="store_true", help="who knows the password can back up, and read nothing"
+    )
     changing = command(
         beneath,
         "change",
@@ -87,8 +90,8 @@ def run_list(desk: Desk) -> ExitCode:
 def run_add(desk: Desk) -> ExitCode:
     """Do it."""
     keys = desk.engine.keys
-    key = keys.add(desk.url, _asked_for(desk), desk.asked.label)
-    return desk.answer({"key": key, "write_only": False}, [f"added key {key}"])
+    key = keys.add(desk.url, _asked_for(desk), desk.asked.label, write_only=desk.asked.write_only)
+    return desk.answer({"key": key, "write_only": desk.asked.write_only}, [f"added key {key}"])
 
 
 def run_change(desk: Desk) -> ExitCode:
