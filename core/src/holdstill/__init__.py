@@ -12,7 +12,7 @@ __version__: Final = "0.1.0"
 
 if TYPE_CHECKING:
     from holdstill.access import KeyChain
-    from holdstill.engine import Converted, Engine, SurveyedMap
+    from holdstill.engine import Engine
     from holdstill.errors import ExitCode, HoldstillError
     from holdstill.held.state import StateFolder
     from holdstill.jobs import Job
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from holdstill.model.named import NamedRequest
     from holdstill.model.requests import (
         BackupRequest,
+        CopyRequest,
         ImportRequest,
         OnReadError,
         PruneRequest,
@@ -33,10 +34,12 @@ if TYPE_CHECKING:
     )
     from holdstill.model.results import (
         BackupResult,
+        CopyResult,
         Domain,
         Finding,
         Freshness,
         HurtRanges,
+        ImageCopy,
         KeyFacts,
         MapResult,
         PruneResult,
@@ -49,7 +52,9 @@ if TYPE_CHECKING:
     from holdstill.model.retention import Fate, Retention, Versions
     from holdstill.model.volume import Consistency, Mode, VolumeFacts
     from holdstill.pipeline.recover import Recovered
+    from holdstill.pipeline.survey import SurveyedMap
     from holdstill.plugins.registry import PluginRow
+    from holdstill.preferences.converting import Converted
     from holdstill.preferences.said import Unknown
     from holdstill.preferences.schema import Preference
     from holdstill.preferences.sources import Effective
@@ -59,7 +64,7 @@ if TYPE_CHECKING:
 
 _HOME: Final = {
     "access": ("KeyChain",),
-    "engine": ("Converted", "Engine", "SurveyedMap"),
+    "engine": ("Engine",),
     "errors": ("ExitCode", "HoldstillError"),
     "held.state": ("StateFolder",),
     "jobs": ("Job",),
@@ -72,6 +77,7 @@ _HOME: Final = {
     "model.named": ("NamedRequest",),
     "model.requests": (
         "BackupRequest",
+        "CopyRequest",
         "ImportRequest",
         "OnReadError",
         "PruneRequest",
@@ -80,10 +86,12 @@ _HOME: Final = {
     ),
     "model.results": (
         "BackupResult",
+        "CopyResult",
         "Domain",
         "Finding",
         "Freshness",
         "HurtRanges",
+        "ImageCopy",
         "KeyFacts",
         "MapResult",
         "PruneResult",
@@ -96,7 +104,9 @@ _HOME: Final = {
     "model.retention": ("Fate", "Retention", "Versions"),
     "model.volume": ("Consistency", "Mode", "VolumeFacts"),
     "pipeline.recover": ("Recovered",),
+    "pipeline.survey": ("SurveyedMap",),
     "plugins.registry": ("PluginRow",),
+    "preferences.converting": ("Converted",),
     "preferences.said": ("Unknown",),
     "preferences.schema": ("Preference",),
     "preferences.sources": ("Effective",),
@@ -114,6 +124,8 @@ __all__ = [
     "Consistency",
     "Conversation",
     "Converted",
+    "CopyRequest",
+    "CopyResult",
     "Domain",
     "Effective",
     "Engine",
@@ -126,6 +138,7 @@ __all__ = [
     "HoldstillError",
     "HurtRanges",
     "Image",
+    "ImageCopy",
     "ImportRequest",
     "Job",
     "KeyChain",

@@ -58,8 +58,8 @@ class Access:
         ``UsageError`` if a password was given for one that is not sealed.
         """
         with self.plugins.storage_target(url) as target:
-            repository = open_repository(target, lambda: self._ask(target.url), self._unlocked.get(target.url))
-            if repository.unlocked is None and self.passwords is not None and self.passwords.are_given:
+            repository = open_repository(target, lambda: self._ask(url), self._unlocked.get(target.url))
+            if repository.unlocked is None and self.passwords is not None and self.passwords.is_given(url):
                 raise UsageError(
                     "a password was given, and it is not sealed",
                     subject=target.url,

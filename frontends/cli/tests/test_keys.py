@@ -154,6 +154,18 @@ def test_a_host_that_may_only_write(hold, sealed, file, other, make_volume, tmp_
     assert hold(*full, "recover", "--json").result["recovered"] == []
 
 
+def test_copies_between_what_is_sealed_and_what_is_not(hold, sealed, file, other, repo, volume, tmp_path):
+    twin = tmp_path / "twin"
+    assert hold("init", "--encrypt", "--password-file", other, repo=twin).code == 0
+    assert hold("backup", volume, "--password-file", file, repo=sealed).code == 0
+    assert hold("copy", "--to-repo", repo, "--password-file", file, repo=sealed).code == 0
+    assert hold("copy", "--to-repo", twin, "--to-password-file", other, repo=repo).code == 0
+    assert hold("copy", "--to-repo", twin, "--password-file", file, "--to-password-file", other, repo=sealed).code == 0
+    assert len(hold("images", "--json", "--password-file", other, repo=twin).result["images"]) == 2
+    assert hold("verify", "--read-data", "--password-file", other, repo=twin).code == 0
+    assert "nobody is there to be asked" in hold("copy", "--to-repo", twin, repo=repo).err
+
+
 def test_a_secret_is_in_no_output_no_log_and_no_journal(hold, sealed, file, other, volume, tmp_path, monkeypatch):
     monkeypatch.setenv("HOLDSTILL_PASSWORD", SECRET)
     monkeypatch.setenv("HOLDSTILL_NEW_PASSWORD", OTHER)

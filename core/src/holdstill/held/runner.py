@@ -18,7 +18,7 @@ from holdstill.spi.conversation import Conversation
 from holdstill.spi.runner import Flow, Ran, Runner
 
 #: how the names of environment variables begin that hold passwords, or say where they are
-PASSWORDS: Final = ("HOLDSTILL_PASSWORD", "HOLDSTILL_NEW_PASSWORD")
+PASSWORDS: Final = ("HOLDSTILL_PASSWORD", "HOLDSTILL_NEW_PASSWORD", "HOLDSTILL_TO_PASSWORD")
 #: the environment variable that says for which run a program works
 RUN: Final = "HOLDSTILL_RUN"
 #: so much of what a program says is kept

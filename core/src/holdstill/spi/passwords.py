@@ -8,10 +8,11 @@ import abc
 class Passwords(abc.ABC):
     """What is handed out is held in memory only as long as it takes, and is in no log, event, error or ``repr``."""
 
-    @property
     @abc.abstractmethod
-    def are_given(self) -> bool:
-        """Is one at hand without asking anybody? Then whoever gave it means a sealed repository, and no other."""
+    def is_given(self, url: str) -> bool:
+        """Is one at hand for the repository at ``url``, without asking anybody? Then whoever gave it means a sealed
+        repository, and no other.
+        """
 
     @abc.abstractmethod
     def password(self, url: str) -> bytes:

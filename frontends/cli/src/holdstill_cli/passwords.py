@@ -36,8 +36,7 @@ class GivenPasswords(Passwords):
             raise UsageError(f"one password was asked for, and given by {ways}", next_step="Say it in one way only.")
         self._way, self._value = given[0] if given else ("", "")
 
-    @property
-    def are_given(self) -> bool:
+    def is_given(self, url: str) -> bool:
         """See ``Passwords``."""
         return bool(self._way)
 
@@ -66,6 +65,26 @@ class GivenPasswords(Passwords):
                 return os.fsencode(self._value)
             case _:
                 return None
+
+
+class TwoPasswords(Passwords):
+    """Of two repositories, each its own."""
+
+    def __init__(self, own: Passwords, other_url: str, other: Passwords) -> None:
+        self._own = own
+        self._other_url = other_url
+        self._other = other
+
+    def is_given(self, url: str) -> bool:
+        """See ``Passwords``."""
+        return self._of(url).is_given(url)
+
+    def password(self, url: str) -> bytes:
+        """See ``Passwords``."""
+        return self._of(url).password(url)
+
+    def _of(self, url: str) -> Passwords:
+        return self._other if url == self._other_url else self._own
 
 
 def _typed(text: str | None, what: str) -> bytes:

@@ -29,7 +29,7 @@ def add(commands: Commands) -> None:
 
 def run(desk: Desk) -> ExitCode:
     """Do it."""
-    if not desk.asked.encrypt and (desk.asked.label or desk.passwords.are_given):
+    if not desk.asked.encrypt and (desk.asked.label or desk.passwords.is_given(desk.url)):
         raise UsageError(
             "a password or a label was given, and not --encrypt",
             next_step="add --encrypt, or leave the password away: what is not sealed, everybody can read",
