@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import attrs
@@ -28,7 +28,8 @@ class Access:
 
     plugins: Plugins
     state: StateFolder
-    passwords: Passwords | None = None
+    passwords: Callable[[], Passwords | None]
+    """Where they come from, if a frontend has said so."""
     cost: Cost = attrs.field(factory=Cost)
     """Of trying a password of a key that is made here."""
     _unlocked: dict[str, Unlocked] = attrs.field(factory=dict, repr=False)
@@ -59,7 +60,8 @@ class Access:
         """
         with self.plugins.storage_target(url) as target:
             repository = open_repository(target, lambda: self._ask(url), self._unlocked.get(target.url))
-            if repository.unlocked is None and self.passwords is not None and self.passwords.is_given(url):
+            given = self.passwords()
+            if repository.unlocked is None and given is not None and given.is_given(url):
                 raise UsageError(
                     "a password was given, and it is not sealed",
                     subject=target.url,
@@ -74,9 +76,9 @@ class Access:
                 self._remember(repository)
 
     def _ask(self, url: str) -> bytes:
-        if self.passwords is None:
+        if (given := self.passwords()) is None:
             raise PasswordMissing("it is sealed, and no password was given", subject=url)
-        return self.passwords.password(url)
+        return given.password(url)
 
     # --- what was seen before -------------------------------------------------------------------
 

@@ -67,6 +67,7 @@ from holdstill.repository.trial import TargetReport, try_target
 from holdstill.repository.upkeep import prune
 from holdstill.repository.verify import verify
 from holdstill.spi.conversation import Conversation
+from holdstill.spi.passwords import Passwords
 
 
 class Engine:
@@ -88,7 +89,9 @@ class Engine:
         self._state = StateFolder(Path(state).absolute()) if state else StateFolder.default()
         self._workers = workers or cores()
         self._places = Places.of(Path(options)) if options else None
-        self.access = Access(self._plugins, self._state)
+        self.passwords: Passwords | None = None
+        """Where the passwords of sealed repositories come from: for the frontend to say."""
+        self._access = Access(self._plugins, self._state, lambda: self.passwords)
 
     # --- repositories ---------------------------------------------------------------------------
 
@@ -104,12 +107,12 @@ class Engine:
         """Make a repository; with a ``password`` a sealed one, whose first key is called ``label``. Raises
         ``RepositoryExists``, ``UsageError`` for a size or digest that there is not, ``TargetError``.
         """
-        return self.access.create(url, chunk_size=chunk_size, digest=digest, password=password, label=label)
+        return self._access.create(url, chunk_size=chunk_size, digest=digest, password=password, label=label)
 
     @property
     def keys(self) -> KeyChain:
         """The keys of sealed repositories."""
-        return KeyChain(self.access)
+        return KeyChain(self._access)
 
     def check_target(self, url: str, talk: Conversation) -> TargetReport:
         """Really try what the target behind ``url`` promises, below the key ``probe``. Never raises for a bad target:
@@ -366,7 +369,7 @@ class Engine:
     def with_options(self, path: str) -> Engine:
         """The same engine, which reads this options file in place of the default places."""
         engine = Engine(self._plugins, str(self._state.path), self._workers, path)
-        engine.access = self.access
+        engine.passwords = self.passwords
         return engine
 
     def named_requests(self) -> list[NamedRequest]:
@@ -384,7 +387,7 @@ class Engine:
             return Names(absolute_of(volume), identity=volume)
 
     def _open(self, url: str) -> AbstractContextManager[Repository]:
-        return self.access.opened(url)
+        return self._access.opened(url)
 
 
 def _tell_unknown(effective: Effective, talk: Conversation) -> None:

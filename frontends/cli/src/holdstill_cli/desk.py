@@ -30,7 +30,7 @@ class Desk:
     def engine(self) -> Engine:
         """The engine with whatever plugins are installed, and the options file that was named."""
         engine = self._make_engine()
-        engine.access.passwords = self.passwords
+        engine.passwords = self.passwords
         options = getattr(self.asked, "options", None)
         return engine.with_options(options) if options else engine
 

@@ -52,7 +52,7 @@ def run(desk: Desk) -> ExitCode:
     given = GivenPasswords(
         asked.to_password_file, asked.to_password_command, desk.talk.secret, variable="HOLDSTILL_TO_PASSWORD"
     )
-    desk.engine.access.passwords = TwoPasswords(desk.passwords, asked.to_repo, given)
+    desk.engine.passwords = TwoPasswords(desk.passwords, asked.to_repo, given)
     with desk.job() as talk:
         result = desk.engine.copy(desk.url, request, talk)
     answer = {
