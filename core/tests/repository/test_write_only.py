@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from holdstill.errors import Damaged, WriteOnly
-from holdstill.repository import canonical, envelope, layout, packs, segments
+from holdstill.repository import canonical, cipher, envelope, layout, packs, segments
 from holdstill.repository.codecs import Codec
 from holdstill.repository.keys import Cost, Keys
 from holdstill.repository.layout import BlobKind, ObjectKind
@@ -54,6 +54,9 @@ def test_what_it_stores_the_others_can_restore(full, writer, target, keeper):
     data = keeper.data(9, seed=1)
     image = keeper.backup(writer, data, path="/dev/secret-volume")
     (seen,) = full.images()
+    signer = cipher.verifying_key(writer.unlocked.ring.signing).hex()
+    assert seen.notes == (f"signed by the write-only key {signer[:16]}",)
+    assert signer in {each.signer for each in Keys(target, full.config).all(full.sealing)}
     assert attrs.evolve(seen, notes=()) == image
     assert keeper.restore(full, seen) == data
     assert keeper.used(full, seen).total == len(data)

@@ -134,6 +134,8 @@ class KeyFacts:
     """RFC 3339, UTC."""
     write_only: bool
     """Who knows its password can back up, and read nothing."""
+    signer: str
+    """The public key to what it signs with, 64 hexadecimal digits: the same one for all that may read."""
     current: bool
     """It is the one in use."""
 

@@ -83,9 +83,16 @@ class _Wrapped:
             fields = Fields(canonical.decode(sealing.open_index(self.about, self._bound), self.key), self.key)
         except Damaged as damage:
             raise Damaged(damage.message, subject=self.key) from damage
-        made, label, write_only = fields.text("made"), fields.text("label"), fields.flag("write_only")
+        facts = KeyFacts(
+            self.key.removeprefix(KEYS),
+            fields.text("label"),
+            fields.text("made"),
+            fields.flag("write_only"),
+            fields.hexadecimal("signer", 2 * cipher.KEY_SIZE),
+            current=False,
+        )
         fields.done()
-        return KeyFacts(self.key.removeprefix(KEYS), label, made, write_only, current=False)
+        return facts
 
     def parts(self, sealing: Sealing) -> list[Buffer]:
         """The object to store."""
@@ -105,7 +112,9 @@ class _Wrapped:
     def wrap(cls, ring: Keyring, password: bytes, label: str, cost: Cost) -> _Wrapped:
         """A new object."""
         bare = cls(layout.key_key(secrets.token_hex(16)), cost, secrets.token_hex(_SALT_DIGITS // 2), b"", b"")
-        about = canonical.encode({"label": label, "made": now(), "write_only": not ring.may_read})
+        about = canonical.encode(
+            {"label": label, "made": now(), "signer": _signer(ring), "write_only": not ring.may_read}
+        )
         sealed = cipher.encrypt(_wrapping_key(password, bare.salt, cost), canonical.encode(ring.as_json()), bare._bound)
         return attrs.evolve(bare, ring=sealed, about=Sealed(ring).close_index(about, bare._bound))
 
@@ -225,6 +234,10 @@ def checked(password: bytes) -> bytes:
     if not password or len(password) > _LONGEST_PASSWORD:
         raise UsageError("the password is empty" if not password else f"no password has {len(password)} bytes")
     return password
+
+
+def _signer(ring: Keyring) -> str:
+    return cipher.verifying_key(ring.signing).hex()
 
 
 def _wrapping_key(password: bytes, salt: str, cost: Cost) -> bytes:

@@ -69,7 +69,11 @@ def seal(digests: Digests, key: str, record: Image | Void | Upkeep) -> list[Buff
 def unseal(digests: Digests, key: str, data: bytes) -> Record:
     """What stands at the commit key. Raises ``Damaged`` or ``FormatTooNew``."""
     kind, body = envelope.unseal(digests, data, key, ObjectKind.IMAGE, ObjectKind.VOID, ObjectKind.UPKEEP)
-    return _image_under(digests, key, body) if kind is ObjectKind.IMAGE else _record_in(kind, body, key)
+    if kind is not ObjectKind.IMAGE:
+        return _record_in(kind, body, key)
+    record = _image_under(digests, key, body)
+    note = digests.sealing.note(data)
+    return attrs.evolve(record, notes=(*record.notes, note)) if note and isinstance(record, Image) else record
 
 
 def _record_in(kind: ObjectKind, value: bytes, key: str) -> Image | Void | Upkeep:

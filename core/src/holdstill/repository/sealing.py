@@ -95,6 +95,10 @@ class Sealing:
         """What stands behind this digest of a ``what``: an object or a pack."""
         return b""
 
+    def note(self, signed: bytes) -> str:
+        """What people should know of who signed this object: nothing, if that is somebody who may read."""
+        return ""
+
     def signer(self, what: bytes, digest: bytes, signature: bytes) -> Signer:
         """Who stands for it. Raises ``Damaged``, without a subject, if nobody who was admitted does."""
         return Signer.AUTHORITY
@@ -198,6 +202,11 @@ class Sealed(Sealing):
         if public == self._ring.authority:
             return Signer.AUTHORITY
         return Signer.OURSELVES if public == self._public else Signer.STRANGER
+
+    def note(self, signed: bytes) -> str:
+        """See ``Sealing``."""
+        public = signed[-SIGNATURE_SIZE:][: cipher.KEY_SIZE]
+        return "" if public == self._ring.authority else f"signed by the write-only key {public.hex()[:16]}"
 
     def _message(self, what: bytes, digest: bytes) -> bytes:
         return b"holdstill v1 " + what + self._salt + digest

@@ -79,7 +79,7 @@ def run_list(desk: Desk) -> ExitCode:
         (
             f"{each.id[:12]}{' *' if each.current else ''}",
             each.made,
-            "write only" if each.write_only else "full",
+            f"write only, {each.signer[:16]}" if each.write_only else "full",
             printable(each.label),
         )
         for each in keys
