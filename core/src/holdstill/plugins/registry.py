@@ -22,6 +22,7 @@ from holdstill.plugins.catalogue import claims
 from holdstill.plugins.loading import Candidate, Origin
 from holdstill.plugins.selection import Plugin, able, ambiguous, fuller, here, nobody, remedy, the_answer, the_one
 from holdstill.plugins.shelf import Shelf, expect, fault
+from holdstill.spi.activation import Activation
 from holdstill.spi.compatibility import Compatibility
 from holdstill.spi.holds import Undone, UndoState
 from holdstill.spi.manager import Manager
@@ -157,6 +158,14 @@ class Plugins:
         return attrs.evolve(claim, windows=_watched(plugin, claim, reader.size))
 
     # --- volume managers ------------------------------------------------------------------------
+
+    def activate(self, path: str, request: HoldRequest) -> Activation | None:
+        """Have the volume behind ``path`` appear, by the first that can; None: nobody can. Raises what the hook may."""
+        for plugin in here(self._shelf.plugins, "activate"):
+            found: Activation | None = self._ask(plugin, "activate", Activation | None, path=path, request=request)
+            if found is not None:
+                return found
+        return None
 
     def manage(self, volume: Volume, runner: Runner) -> Manager | None:
         """Who speaks for the volume's manager, or None. Raises ``AmbiguousProvider`` if two do."""
