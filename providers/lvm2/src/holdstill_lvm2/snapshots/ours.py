@@ -115,8 +115,8 @@ def _may_go(ours: Ours, found: LogicalVolume) -> bool:
 def _resumed(lvm: Lvm, ours: Ours) -> str:
     """A command that died half-way may leave the origin suspended: everybody who writes to it waits.
 
-    None of our processes lives, and the origin was not suspended before we began (``hold`` sees to that). Whoever else
-    suspends it has the group's lock meanwhile: we look, wait for that lock, and look again.
+    None of our processes lives, and neither the origin nor what hangs on it was suspended before we began (``hold``
+    sees to that). Whoever else suspends them has the group's lock meanwhile: we look, wait for that lock, look again.
     """
     prefix = mapped(ours.group_uuid, "")
     if not mapper.suspended(lvm, prefix):
@@ -131,6 +131,12 @@ def _resumed(lvm: Lvm, ours: Ours) -> str:
 
 
 def _suspended(lvm: Lvm, ours: Ours) -> list[str]:
-    found = ours.found(lvm)  # waits for the lock
-    names = mapper.suspended(lvm, mapped(ours.group_uuid, ours.origin_uuid))
-    return names + (mapper.suspended(lvm, found.mapped) if found else [])
+    """The origin, and what LVM suspends with it: ours, and every other thick snapshot that hangs on it."""
+    hanging = [
+        volume.mapped
+        for volume in lvm.volumes(ours.group_uuid)  # waits for the lock
+        if ours.is_it(volume) or (volume.origin_uuid == ours.origin_uuid and not volume.is_thin)
+    ]
+    return [
+        name for uuid in (mapped(ours.group_uuid, ours.origin_uuid), *hanging) for name in mapper.suspended(lvm, uuid)
+    ]
