@@ -48,6 +48,10 @@ def test_every_command_keeps_to_its_schema(checked, volume, tmp_path):
     }
     assert checked("result-target-check", "target", "check", tmp_path / "trial").result["properties"]["put_if_absent"]
     assert checked("result-recover", "recover").result["recovered"] == []
+    other = tmp_path / "another"
+    assert checked("result-copy", "copy", "--to-repo", other, "--dry-run").result["copies"][0]["copy"] is None
+    copy = checked("result-copy", "copy", "--to-repo", other).result["copies"][0]
+    assert checked("result-show", "--repo", other, "show", copy["copy"]).result["origin"]["image"] == image
     assert checked("result-delete", "delete", image, "--yes").result["image"] == image
 
 
@@ -60,6 +64,7 @@ def test_every_command_keeps_to_its_schema(checked, volume, tmp_path):
         ("result-delete", ["delete", "abcdef"]),
         ("result-restore", ["restore", "abcdef", "--to", "/does/not/exist"]),
         ("result-verify", ["verify", "abcdef"]),
+        ("result-copy", ["copy", "abcdef", "--to-repo", "/does/not/exist"]),
         ("result-map", ["map", "/does/not/exist"]),
         ("result-init", ["init"]),
         ("result-target-check", ["target", "check", "nonsense://x"]),

@@ -164,6 +164,23 @@ def test_busy_is_told(mine):
     assert undo(odd, mine).state is UndoState.UNKNOWN
 
 
+def test_what_lvm_removes_only_when_it_is_told_again_is_removed(mine):
+    """Recorded after a killed ``lvcreate`` of a thin snapshot."""
+    tools = Tools(ROW, snapshot_row(mine), fails=("lvremove", "  Cannot deactivate logical volume vg/x."))
+    tools_change = tools.change
+
+    def change(argv):
+        answer = tools_change(argv)
+        if argv[0].endswith("lvremove"):
+            tools.fails = None
+        return answer
+
+    tools.change = change
+
+    assert undo(tools, mine).state is UndoState.REMOVED
+    assert len(tools.told) == 1
+
+
 def test_only_what_hangs_on_the_origin_is_resumed(mine):
     prefix, other = mapped(GROUP, ORIGIN), mapped(GROUP, "z" * 38)
     tools = Tools(ROW, suspended=f"{prefix}-real Suspended vg-data-real\n{other} Suspended vg-other\n")

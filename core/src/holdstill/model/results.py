@@ -155,6 +155,41 @@ class PruneResult:
 
 
 @attrs.frozen
+class ImageCopy:
+    """What became of one image. Sizes in bytes."""
+
+    image: str
+    """Its id where it was copied from."""
+    copy: str | None
+    """Its id in the other repository; None: it is not there (a dry run, or it failed)."""
+    volume: str
+    host: str
+    taken: str
+    already: bool
+    """It was there before."""
+    failed: str = ""
+    """Why it could not be copied."""
+    read_size: int = 0
+    """Read from the one repository."""
+    stored_size: int = 0
+    """Added to the other."""
+    resumed_size: int = 0
+    """Of what it needs there, what runs had stored that ended without an image."""
+    new_chunks: int = 0
+    reused_chunks: int = 0
+
+
+@attrs.frozen
+class CopyResult:
+    """What ``copy`` did, image by image, the oldest first."""
+
+    to_repository: str
+    copies: tuple[ImageCopy, ...]
+    dry_run: bool
+    seconds: float
+
+
+@attrs.frozen
 class RepositoryFacts:
     """What ``init`` made."""
 

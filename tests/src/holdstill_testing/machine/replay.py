@@ -91,7 +91,7 @@ class Replay:
             f"[ -d {root} ] || {{ mkdir -p {root}; mount -o bind /run/beneath{root} {root}; }}\n"
             f"cd {root}\n"
             f"{python} -m pytest -p holdstill_testing.machine.inside -p no:cacheprovider --color=no -q"
-            " -o tmp_path_retention_policy=none"
+            f" -o tmp_path_retention_policy=none --timeout={LIMIT}"
             " @/run/outside/tests >/dev/console 2>&1 </dev/null\n"
             "/bin/busybox poweroff -n -f\n"
         )

@@ -22,6 +22,8 @@ VERSION: Final = 1
 _ODD: Final = re.compile(r"[^A-Za-z0-9.-]")
 #: what LVM says of a device that somebody has open
 _BUSY: Final = re.compile(r"in use|busy|opened", re.IGNORECASE)
+#: after a killed ``lvcreate`` of a thin snapshot LVM 2.03.16 fails to remove it ("Cannot deactivate"), and then does
+_ATTEMPTS: Final = 2
 
 
 @attrs.frozen
@@ -88,11 +90,12 @@ def undo(lvm: Lvm, ours: Ours) -> Undone:
         return Undone(UndoState.REFUSED, f"{found.full_name} is not the snapshot that was made: {found.attributes}")
     # LVM itself compares once more, under its own lock: between our look and its own anything may happen.
     chosen = f'lv_uuid="{found.uuid}" && lv_name="{ours.name}" && lv_tags="{ours.tag}"'
-    ran = lvm.change("lvremove", "--yes", "--force", "-S", chosen, found.group.name)
-    if ours.found(lvm) is None:
-        return Undone(UndoState.REMOVED, resumed or f"{found.full_name} is removed")
-    if not ran.ok and _BUSY.search(ran.err):
-        return Undone(UndoState.BUSY, f"{found.full_name}: {ran.said}")
+    for _ in range(_ATTEMPTS):
+        ran = lvm.change("lvremove", "--yes", "--force", "-S", chosen, found.group.name)
+        if ours.found(lvm) is None:
+            return Undone(UndoState.REMOVED, resumed or f"{found.full_name} is removed")
+        if not ran.ok and _BUSY.search(ran.err):
+            return Undone(UndoState.BUSY, f"{found.full_name}: {ran.said}")
     return Undone(UndoState.UNKNOWN, f"{found.full_name} cannot be removed: {ran.said}")
 
 
