@@ -37,6 +37,7 @@ from holdstill.pipeline.pace import Pace
 from holdstill.pipeline.patience import patiently
 from holdstill.pipeline.sheet import Sheet
 from holdstill.pipeline.survey import Surveyed, survey
+from holdstill.pipeline.telling import told
 from holdstill.pipeline.waking import find_awake
 from holdstill.pipeline.watching import WatchedStill
 from holdstill.plugins.registry import Plugins
@@ -277,7 +278,7 @@ class Backup:
                 map_block_size=settled.surveyed.block_size,
                 seconds=round(time.monotonic() - work.began, 3),
                 whole_volume_because=settled.surveyed.whole_volume_because,
-                notes=work.notes + settled.surveyed.notes + settled.notes,
+                notes=work.notes + told(work.still, settled.surveyed) + settled.surveyed.notes + settled.notes,
                 unread=tuple(Unread(offset, length) for offset, length in copier.unread),
                 new_chunks=copier.new_chunks,
                 # A dynamic image has stored more than it holds where it read a chunk again and found it changed.

@@ -113,6 +113,8 @@ class Still(abc.ABC):
     exactness: Exactness = Exactness.WHOLE
     not_held: Extents = Extents.none()
     """Ranges that the snapshot does not cover and that are read as they are (an LVCB, an inline log)."""
+    notes: tuple[str, ...] = ()
+    """What an image must tell of how it was held: sentences without their end."""
 
     @abc.abstractmethod
     def open_reader(self) -> Reader:

@@ -16,8 +16,6 @@ from holdstill.spi.reader import Reader
 
 _AT: Final = 0x8000
 _INLINE_LOG: Final = 0x800
-#: where a volume manager may keep something of its own, bytes (A standard volume group's LVCB)
-_FIRST_SECTOR: Final = (0, 512)
 
 
 @attrs.frozen
@@ -27,11 +25,6 @@ class Superblock:
     block: int
     log: Extents
     """The log inside; none if it lies elsewhere."""
-
-    @property
-    def not_held(self) -> Extents:
-        """What a snapshot does not cover: see ``Still``."""
-        return self.log.union(Extents.of(_FIRST_SECTOR))
 
     @classmethod
     def read(cls, reader: Reader) -> Superblock:

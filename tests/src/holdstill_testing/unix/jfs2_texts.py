@@ -33,9 +33,12 @@ MAX LVs:            256                      FREE PPs:       {free} ({megabytes}
 LVs:                12                       USED PPs:       306 (19584 megabytes)"""
 
 
-def _recalled(name: str, when: str, template: str, settled_by: str, code: int = 0, *, changes: bool = True) -> Text:
-    """``name`` is only for who reads the table."""
-    del name
+#: how what only looks begins
+_LOOKS: Final = ("lsvg", "lslv", "lsfs", "snapshot -q PLACE; echo")
+
+
+def _recalled(when: str, template: str, settled_by: str, code: int = 0) -> Text:
+    changes = not settled_by.startswith(_LOOKS)
     return Text(system="AIX", when=when, template=template, code=code, settled_by=settled_by, changes=changes)
 
 
@@ -69,8 +72,8 @@ TEXTS: Final = {
         source=_LVM,
     ),
     **{
-        row[0]: _recalled(*row)
-        for row in (
+        name: _recalled(when, template, settled_by)
+        for name, when, template, settled_by in (
             ("made", "mklv -y LV ... VG COUNT", "{name}", "mklv -t jfs2 -y hstest -L hstest VG 1; echo $?"),
             ("removed", "rmlv -f LV", "rmlv: Logical volume {name} is removed.", "rmlv -f hstest; echo $?"),
             (
@@ -113,8 +116,8 @@ TEXTS: Final = {
         )
     },
     **{
-        row[0]: _recalled(*row, code=1)
-        for row in (
+        name: _recalled(when, template, settled_by, code=1)
+        for name, when, template, settled_by in (
             (
                 "no group",
                 "lsvg VG, which there is not",
@@ -137,7 +140,7 @@ TEXTS: Final = {
                 "name taken",
                 "mklv -y LV, whose name is taken or too long",
                 "0516-362 mklv: {name} is taken",
-                "mklv -y hd4 VG 1; echo $?",
+                "mklv -t jfs2 -y hstest VG 1; mklv -t jfs2 -y hstest VG 1; echo $?",
             ),
             (
                 "no room",
@@ -149,13 +152,13 @@ TEXTS: Final = {
                 "open",
                 "rmlv -f LV, which is open or holds a snapshot",
                 "0516-914 rmlv: {name} is open",
-                "rmlv -f LV; echo $?",
+                "snapshot -o snapfrom=PLACE /dev/hstest; rmlv -f hstest; echo $?",
             ),
             (
                 "no snapshot",
                 "snapshot -d, of what is none",
                 "snapshot: {name} is not a snapshot",
-                "snapshot -d /dev/hd4; echo $?",
+                "mklv -t jfs2 -y hstest VG 1; snapshot -d /dev/hstest; echo $?",
             ),
             (
                 "refused",

@@ -35,15 +35,23 @@ class World:
     ``tick`` is called before each thing that a reader or the kernel does: there others go on.
     """
 
-    def __init__(self, block: int = 4096, blocks: int = 24, *, internal: bool = False, log: int = 0) -> None:
-        """``log``: so many blocks at the end are a log inside the file system."""
+    def __init__(
+        self,
+        block: int = 4096,
+        blocks: int = 24,
+        *,
+        internal: bool = False,
+        log: int = 0,
+        image: tuple[bytearray, set[int]] | None = None,
+    ) -> None:
+        """``log``: so many blocks at the end are a log inside the file system. ``image``: a whole one in place of
+        noise with a superblock, and which of its blocks are in use.
+        """
         self.system = Jfs2()
         self.host = Host(self.system)
         self.group = self.system.group("datavg", PARTITION, 40)
-        content = bytearray(dice(f"jfs2/{block}/{blocks}").randbytes(max(blocks * block, LEAST)))
-        content[0x8000:0x8100] = _superblock(block, len(content) // block - log, log)
+        content, used = image or _noise(block, blocks, log)
         volume = self.system.volume("fslv00", self.group, 2, content)
-        used = set(range(0, len(content) // block, 2)) | set(range(0x8000 // block, -(-0x8100 // block)))
         made = FileSystem(PLACE, volume, block, used, internal, "INLINE" if log else "/dev/loglv00")
         self.fs = self.system.filesystem(self.host, made)
         other = self.system.volume("fslv01", self.group, 1, bytearray(LEAST))
@@ -136,6 +144,12 @@ def _extents(moved: dict[int, int]) -> list[tuple[int, int, int]]:
         else:
             found.append((number, 1, slot))
     return found
+
+
+def _noise(block: int, blocks: int, log: int) -> tuple[bytearray, set[int]]:
+    content = bytearray(dice(f"jfs2/{block}/{blocks}").randbytes(max(blocks * block, LEAST)))
+    content[0x8000:0x8100] = _superblock(block, len(content) // block - log, log)
+    return content, set(range(0, len(content) // block, 2)) | set(range(0x8000 // block, -(-0x8100 // block)))
 
 
 def _superblock(block: int, blocks: int, log: int) -> bytes:

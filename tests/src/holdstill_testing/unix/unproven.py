@@ -39,7 +39,8 @@ def _rows() -> Iterator[str]:
 
 
 def _code(text: Text) -> str:
-    return f"`{text.template}`"
+    shown = " / ".join(line.strip() for line in text.template.splitlines() if line.strip())
+    return f"`{shown}`"
 
 
 if __name__ == "__main__":

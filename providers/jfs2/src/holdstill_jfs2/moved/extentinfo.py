@@ -23,7 +23,7 @@ from holdstill_jfs2.moved.moves import Move, Moves
 EXTENTINFO: Final = 0xF
 SNAPINFO, SNAPEXTS = 1, 2
 #: j2_cntl.h, snapshot_t: flags; a device, or the inode of whose directory; length of the name; the name (PATH_MAX)
-SNAPSHOT: Final = struct.Struct("=iiqh1024s6x")
+SNAPSHOT: Final = struct.Struct("=iiQh1024s6x")
 SNAPFILE, SNAPDEV = 1, 2
 #: extentInfo_t: kind, number of extents, snapshot_t, and a pointer to the extents or the size of the store's blocks
 HEAD: Final = struct.Struct(f"=Ii{SNAPSHOT.size}sQ")

@@ -22,6 +22,7 @@ _TEXTS: Final = 36
 #: which text is the place where it is mounted (sys/vmount.h, VMT_STUB)
 _STUB: Final = 1
 _ROOM: Final = 1 << 20
+_WORD: Final = (1 << 64) - 1
 _UNTOUCHED: Final = 0xEE
 
 
@@ -44,6 +45,8 @@ def extentinfo(vfs: int, command: int, head: bytearray, extents: bytearray) -> N
     heeded they come into room that is there for them, and that is an error. Raises ``VolumeUnusable`` for it, and if
     the kernel refuses.
     """
+    if struct.calcsize("P") != 8:
+        raise VolumeUnusable("a Python of 64 bits is needed: only its structures are known", subject="fscntl")
     behind = bytes([_UNTOUCHED]) * len(extents)
     asked = ctypes.create_string_buffer(bytes(head) + behind, len(head) + len(behind))
     there = ctypes.create_string_buffer(bytes(extents), max(1, len(extents)))
@@ -62,12 +65,12 @@ def extentinfo(vfs: int, command: int, head: bytearray, extents: bytearray) -> N
 
 def device_of(path: str) -> int:
     """The number of a device. Raises ``VolumeUnusable``."""
-    return _stat(path).st_rdev
+    return _stat(path).st_rdev & _WORD  # the highest bit of it says that it has 64: Python may show a sign
 
 
 def inode_of(path: str) -> int:
     """The number of an inode. Raises ``VolumeUnusable``."""
-    return _stat(path).st_ino
+    return _stat(path).st_ino & _WORD
 
 
 def _stat(path: str) -> os.stat_result:

@@ -83,7 +83,7 @@ def _still(
                 f"its blocks have {superblock.block} bytes, and lsfs says {filesystem.block}", subject=volume.facts.path
             )
         reader = MovedReader(origin, store, moves, superblock.log)
-        still = SnapshotStill(reader, Health(aix, back.ours, made), back, superblock.not_held)
+        still = SnapshotStill(reader, Health(aix, back.ours, made), back, log_inside=bool(superblock.log))
         on_failure.pop_all()
         return still
 

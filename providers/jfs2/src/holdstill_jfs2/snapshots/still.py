@@ -22,13 +22,19 @@ class SnapshotStill(Still):
     consistency = Consistency.POINT_IN_TIME
     #: old blocks that were free need not be kept
     exactness = Exactness.INSIDE_MAP
+    #: a standard volume group keeps its control block there
+    not_held = Extents.of((0, 512))
 
-    def __init__(self, reader: MovedReader, health: Health, give_back: GivenBack, not_held: Extents) -> None:
+    def __init__(self, reader: MovedReader, health: Health, give_back: GivenBack, *, log_inside: bool) -> None:
         self._reader: MovedReader | None = reader
         self._health = health
         self._give_back = give_back
         self._asking = threading.Lock()
-        self.not_held = not_held
+        where = "the log inside it reads as zeros" if log_inside else "its log is another volume's"
+        self.notes = (
+            "what had moved into the snapshot the kernel was asked in a way that no real host has proven",
+            f"{where}: format it after a restore (logform), never replay it",
+        )
         self.lost: str | None = None
         """Why it is known to be untrue."""
 
