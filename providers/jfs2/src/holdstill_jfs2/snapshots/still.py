@@ -72,5 +72,5 @@ class SnapshotStill(Still):
             return "the snapshot was given back"
         try:
             return self._health.lost() or self._reader.failed
-        except HoldstillError as error:
+        except (HoldstillError, OSError) as error:
             return f"cannot tell whether the snapshot is valid: {error}"
