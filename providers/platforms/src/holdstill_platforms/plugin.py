@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from typing import Final
 
+from holdstill.model.fsck import FilesystemCheck
 from holdstill.model.volume import VolumeFacts
 from holdstill.plugins.hookspecs import hookimpl
 from holdstill.spi.machine import Machine
 from holdstill.spi.provider import ProviderInfo
+from holdstill.spi.restore import RestoreTarget
 from holdstill.spi.runner import Runner
 from holdstill.spi.volume import Volume
 
@@ -46,3 +48,21 @@ def list_volumes() -> list[VolumeFacts]:
     from holdstill_platforms.linux.identify import every_volume
 
     return every_volume()
+
+
+@hookimpl
+def restore(target: Volume) -> RestoreTarget | None:
+    """What a target keeps of its own: the control block of a logical volume of AIX."""
+    from holdstill_platforms import lvcb
+
+    return lvcb.of(target)
+
+
+@hookimpl
+def check_filesystem(volume: Volume, filesystem: str, runner: Runner) -> FilesystemCheck | None:
+    """By the programs of Linux."""
+    if not (volume.machine.system if volume.machine else sys.platform).startswith("linux"):
+        return None
+    from holdstill_platforms.linux import fsck
+
+    return fsck.check(volume.facts.device, filesystem, runner)
