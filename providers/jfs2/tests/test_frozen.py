@@ -22,9 +22,6 @@ from holdstill_testing.unix.host import Fault
 from holdstill_testing.unix.jfs2_world import PLACE, World
 from holdstill_testing.unix.runner import SimulatedRunner
 
-#: deaths are those of `SlowRunner`
-FAULTS = [each for each in Fault if each.value not in ("dies", "orphans")]
-
 
 @attrs.define
 class HostsClock(Clock):
@@ -189,7 +186,7 @@ def test_a_freeze_that_takes_too_long_is_none(world, clock):
     assert holds.open_lines == []
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", Fault)
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_command_that_fails_or_lies(world, clock, fault, number):
     world.host.faults = {number: fault}
@@ -263,7 +260,7 @@ STEPS = st.lists(st.one_of(st.integers(1, LEASE + 3), st.just("ask"), st.just("t
 @given(
     delays=DELAYS,
     steps=STEPS,
-    faults=st.dictionaries(st.integers(1, 8), st.sampled_from(FAULTS), max_size=3),
+    faults=st.dictionaries(st.integers(1, 8), st.sampled_from(Fault), max_size=3),
     dies=st.integers(-8, 8),
     limit=st.integers(1, 70),
     foreign=st.booleans(),
