@@ -1,8 +1,8 @@
 """What a backup does by its defaults on each system, by mode ``auto`` and by each name: as TSM's guide has it.
 
-Online from a JFS2 snapshot on AIX and from one of Linux LVM on Linux; static, by unmounting, on HP-UX and Solaris;
-offline where nobody uses the volume; dynamic by ``dynamicimage yes`` (here ``mode = "dynamic"``). Each is driven
-from this one, so that one table shows all systems.
+Online from a JFS2 snapshot on AIX and from one of Linux LVM on Linux; static on HP-UX and Solaris, unmounted and then
+mounted read-only; offline where nobody uses the volume; dynamic by ``dynamicimage yes`` (here ``mode = "dynamic"``).
+Each is driven from this one, so that one table shows all systems.
 """
 
 import attrs
@@ -73,7 +73,7 @@ def requests(system):
 
 
 ONLINE = {"auto": "snapshot", "image": "snapshot", "snapshot-image": "snapshot"}
-STATIC = {"auto": "static unmount", "image": "static unmount"}
+STATIC = {"auto": "static remount", "image": "static remount"}
 
 
 @pytest.mark.parametrize(
@@ -106,9 +106,9 @@ def test_what_each_name_does(backed_up, system, case, linux, aix, others):
     ("system", "how"),
     [
         ("linux", "static remount"),
-        ("aix", "static unmount"),
-        ("hp-ux11", "static unmount"),
-        ("sunos5", "static unmount"),
+        ("aix", "static remount"),
+        ("hp-ux11", "static remount"),
+        ("sunos5", "static remount"),
     ],
 )
 def test_static_is_by_the_method_of_the_system(backed_up, system, how):
