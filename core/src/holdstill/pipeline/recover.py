@@ -14,6 +14,7 @@ from holdstill.held.journal import Held, Journal
 from holdstill.held.runner import ProcessRunner, survivors
 from holdstill.held.state import StateFolder
 from holdstill.model.events import Noted, Warned
+from holdstill.pipeline.away import is_held_away, undo_there
 from holdstill.pipeline.commands import OWED, settle
 from holdstill.pipeline.deaf import Deaf
 from holdstill.pipeline.finding import find
@@ -105,7 +106,9 @@ def _undo(
             return Undone(UndoState.REMOVED)
         if held.kind == OWED:
             return settle(held, ProcessRunner(held.run, state.scratch, Deaf(talk)))
-        runner = ProcessRunner(held.run, state.scratch, Deaf(talk))
-        return plugins.undo(held.kind, held.version, held.data, runner, partial(find, plugins))
+        local = ProcessRunner(held.run, state.scratch, Deaf(talk))
+        if is_held_away(held):
+            return undo_there(held, plugins, local)
+        return plugins.undo(held.kind, held.version, held.data, local, partial(find, plugins))
     except HoldstillError as error:
         return Undone(UndoState.UNKNOWN, str(error))
