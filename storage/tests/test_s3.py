@@ -6,7 +6,11 @@ import pytest
 
 from holdstill.errors import TargetUnfit
 from holdstill.repository.trial import Outcome, try_target
+from holdstill_storage import urls
+from holdstill_storage.patience import Patience
+from holdstill_storage.persistent import Persistent
 from holdstill_storage.plugin import storage_target
+from holdstill_storage.s3 import S3Target
 from holdstill_testing.suites import TargetSuite
 
 MIB = 1 << 20
@@ -34,30 +38,44 @@ def opened(url, **more):
     return Persistent(S3Target(urls.parse(url), patience, **more), patience)
 
 
+def emptied(target):
+    for row in list(target.list("")):
+        target.delete(row.key)
+    return target
+
+
+@pytest.fixture(scope="module")
+def moto_pair(moto_bucket):
+    with opened(below(moto_bucket)) as one, opened(one.url) as other:
+        one.prepare()
+        yield one, other
+
+
+@pytest.fixture(scope="module")
+def rclone_pair(rclone_bucket):
+    with opened(below(rclone_bucket)) as one, opened(one.url) as other:
+        one.prepare()
+        yield one, other
+
+
 class TestMoto(TargetSuite):
     @pytest.fixture
-    def target(self, moto_bucket):
-        with opened(below(moto_bucket)) as target:
-            target.prepare()
-            yield target
+    def target(self, moto_pair):
+        return emptied(moto_pair[0])
 
     @pytest.fixture
-    def second(self, target):
-        with opened(target.url) as second:
-            yield second
+    def second(self, moto_pair):
+        return moto_pair[1]
 
 
 class TestRclone(TargetSuite):
     @pytest.fixture
-    def target(self, rclone_bucket):
-        with opened(below(rclone_bucket)) as target:
-            target.prepare()
-            yield target
+    def target(self, rclone_pair):
+        return emptied(rclone_pair[0])
 
     @pytest.fixture
-    def second(self, target):
-        with opened(target.url) as second:
-            yield second
+    def second(self, rclone_pair):
+        return rclone_pair[1]
 
     @pytest.mark.xfail(reason="rclone answers for a folder with an internal error; no key is one", strict=True)
     def test_4_what_is_missing_has_its_own_error(self, target):

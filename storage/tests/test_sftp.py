@@ -52,32 +52,37 @@ def test_a_host_with_another_key_is_not_trusted(ssh_server, url, tmp_path):
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "other"], check=True)
     known = tmp_path / "known"
     known.write_text(f"[127.0.0.1]:{ssh_server.port} {(tmp_path / 'other.pub').read_text()}")
-    with opened(url.replace(str(ssh_server.known_hosts), str(known))) as target:
-        with pytest.raises(TargetDenied, match="did not prove that it is the one that is known") as told:
-            target.prepare()
+    with (
+        opened(url.replace(str(ssh_server.known_hosts), str(known))) as target,
+        pytest.raises(TargetDenied, match="did not prove that it is the one that is known") as told,
+    ):
+        target.prepare()
     assert "fingerprint" in told.value.next_step
     assert not (tmp_path / "above").exists()
 
 
 def test_an_unknown_host_is_not_trusted(ssh_server, url, tmp_path):
     (tmp_path / "known").touch()
-    with opened(url.replace(str(ssh_server.known_hosts), str(tmp_path / "known"))) as target:
-        with pytest.raises(TargetDenied, match="did not prove"):
-            target.get("config")
+    with (
+        opened(url.replace(str(ssh_server.known_hosts), str(tmp_path / "known"))) as target,
+        pytest.raises(TargetDenied, match="did not prove"),
+    ):
+        target.get("config")
 
 
 def test_a_key_that_is_not_let_in_is_denied(ssh_server, url, tmp_path):
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "other"], check=True)
-    with opened(url.replace(str(ssh_server.identity), str(tmp_path / "other"))) as target:
-        with pytest.raises(TargetDenied) as told:
-            target.get("config")
+    with (
+        opened(url.replace(str(ssh_server.identity), str(tmp_path / "other"))) as target,
+        pytest.raises(TargetDenied) as told,
+    ):
+        target.get("config")
     assert "identity" in told.value.next_step
 
 
 def test_nobody_there_is_an_error_that_may_pass(url, ssh_server):
-    with opened(url.replace(f":{ssh_server.port}", ":1")) as target:
-        with pytest.raises(TargetError, match="tried") as told:
-            target.get("config")
+    with opened(url.replace(f":{ssh_server.port}", ":1")) as target, pytest.raises(TargetError, match="tried") as told:
+        target.get("config")
     assert told.value.is_retryable
 
 

@@ -106,12 +106,21 @@ class Engine:
 
     # --- repositories ---------------------------------------------------------------------------
 
-    def init(self, url: str, *, chunk_size: int | None = None, digest: str | None = None) -> RepositoryFacts:
-        """Make a repository. Raises ``RepositoryExists``, ``UsageError`` for a size or digest that there is not,
-        ``TargetError``.
+    def init(
+        self,
+        url: str,
+        *,
+        chunk_size: int | None = None,
+        digest: str | None = None,
+        lock_for: timedelta | None = None,
+    ) -> RepositoryFacts:
+        """Make a repository. With ``lock_for`` nobody can delete for so long what is stored, nor can we.
+
+        Raises ``RepositoryExists``, ``UsageError`` for a size, digest or span that there is not, ``TargetUnfit`` for a
+        target that cannot lock objects or cannot keep a repository at all, ``TargetError``.
         """
         with self._plugins.storage_target(url) as target:
-            config = create(target, chunk_size=chunk_size, digest=digest).config
+            config = create(target, chunk_size=chunk_size, digest=digest, lock_for=lock_for).config
             return RepositoryFacts(
                 target.url,
                 config.repository_id,
@@ -119,6 +128,7 @@ class Engine:
                 config.digest,
                 config.single_writer,
                 target.properties.durability.value,
+                config.lock_for,
             )
 
     def check_target(self, url: str, talk: Conversation) -> TargetReport:

@@ -106,6 +106,11 @@ class FsspecTarget(Target):
         """What the file system finds below the folder, foreign names left out."""
         return self._listed(check_prefix(prefix))
 
+    def prepare(self) -> None:
+        """Make the folder, where there are folders."""
+        with self._border("", "making the folder"):
+            self._files.makedirs(self._folder, exist_ok=True)
+
     def _listed(self, prefix: str) -> Iterator[Listed]:
         with self._border(prefix, "listing"):
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Iterator, Sequence
 
 from holdstill.errors import ObjectMissing, TargetError
@@ -53,7 +54,7 @@ class Persistent(Target):
 
     def _holds(self, key: str, parts: Sequence[Buffer]) -> bool:
         try:
-            return self.inner.get(key) == b"".join(parts)
+            return self.get(key) == b"".join(parts)
         except ObjectMissing:
             return False
 
@@ -74,8 +75,9 @@ class Persistent(Target):
         self._patience.persist(lambda: self.inner.delete(key))
 
     def list(self, prefix: str) -> Iterator[Listed]:
-        """Passed on: a listing is many requests, and the adapters repeat each of those alone."""
-        return self.inner.list(prefix)
+        """Again and again, until the first row came: where a listing is many requests, adapters repeat each alone."""
+        rows = self._patience.persist(lambda: _begun(self.inner.list(prefix)))
+        return itertools.chain.from_iterable(rows)
 
     def lock_new(self, span: dt.timedelta, below: Sequence[str]) -> None:
         """Again and again."""
@@ -96,3 +98,8 @@ class Persistent(Target):
     def close(self) -> None:
         """Passed on."""
         self.inner.close()
+
+
+def _begun(rows: Iterator[Listed]) -> tuple[Sequence[Listed], Iterator[Listed]]:
+    """The first row, which has been asked for, and the others."""
+    return tuple(itertools.islice(rows, 1)), rows

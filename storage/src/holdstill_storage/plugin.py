@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Final
 
 from holdstill.errors import TargetUnfit
@@ -26,7 +24,7 @@ def provider_info() -> ProviderInfo:
     return ProviderInfo(
         name="storage",
         summary="repositories in local directories, in S3, behind SFTP, and in what fsspec reaches",
-        schemes=(*OWN, *KINDS, *OTHERS, *_others()),
+        schemes=(*OWN, *KINDS, *OTHERS),
     )
 
 
@@ -70,10 +68,3 @@ def _opened(place: Place, patience: Patience) -> Target:
     from holdstill_storage.limited import Limited
 
     return Limited(FsspecTarget(place), patience)
-
-
-def _others() -> Iterator[str]:
-    """What fsspec knows how to reach, and what installed distributions have taught it, without importing it."""
-    for point in entry_points(group="fsspec.specs"):
-        if point.name not in OWN:
-            yield point.name

@@ -178,9 +178,8 @@ class S3Target(Target):
                 self._locks.delete(key, path)
 
     def lock_new(self, span: dt.timedelta, below: Sequence[str]) -> None:
-        """The date is sent with each object. Raises ``TargetUnfit`` if the bucket was not made with object lock."""
-        with self.border("", "asking for object lock"):
-            self._locks = Locks(self, span, tuple(below))
+        """The date is sent with each object. A bucket that was not made with object lock refuses the first one."""
+        self._locks = Locks(self, span, tuple(below))
 
     def locked_until(self, key: str) -> dt.datetime | None:
         """One HEAD."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
-from holdstill.errors import TargetLocked, TargetUnfit
+from holdstill.errors import TargetLocked
 from holdstill_storage import s3_errors
 
 if TYPE_CHECKING:
@@ -13,23 +13,15 @@ if TYPE_CHECKING:
 
 #: nobody can take it back, the owner of the account neither
 _MODE: Final = "COMPLIANCE"
-_NONE: Final = frozenset({"ObjectLockConfigurationNotFoundError", "404", "NotImplemented", "MethodNotAllowed", "501"})
 
 
 class Locks:
     """What is put below some prefixes is locked for a span; what is deleted is the version, not hidden by a marker."""
 
     def __init__(self, target: S3Target, span: dt.timedelta, below: tuple[str, ...]) -> None:
-        """Raises ``TargetUnfit`` where the bucket has no object lock, and what the library raises."""
         self._target = target
         self._span = span
         self._below = below
-        if not _is_enabled(target):
-            raise TargetUnfit(
-                "objects cannot be locked in this bucket",
-                subject=target.url,
-                next_step="make a bucket with object lock (aws s3api create-bucket --object-lock-enabled-for-bucket)",
-            )
 
     def of_new(self, key: str) -> dict[str, Any]:
         """What is sent with a new object."""
@@ -64,17 +56,6 @@ def locked(subject: str, until: dt.datetime) -> TargetLocked:
     """It is there, and stays so until then."""
     day = until.astimezone(dt.UTC).isoformat(timespec="minutes").replace("+00:00", "Z")
     return TargetLocked(f"it is locked until {day}", until=until, subject=subject, next_step="delete it after that")
-
-
-def _is_enabled(target: S3Target) -> bool:
-    try:
-        said = target.ask("get_object_lock_configuration")
-    except OSError as error:
-        if s3_errors.code_of(error) in _NONE:
-            return False
-        raise
-    enabled: object = said.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled")
-    return enabled == "Enabled"
 
 
 def _now() -> dt.datetime:

@@ -30,7 +30,8 @@ class Brings:
 
 STORAGE: Final = (
     "file", "s3", "sftp", "memory", "gs", "gcs", "abfs", "az", "adl", "arrow_hdfs", "box", "dask", "dbfs", "dropbox",
-    "ftp", "gdrive", "hdfs", "hf", "http", "https", "lakefs", "local", "oci", "oss", "smb", "ssh", "tos", "webdav", "webhdfs",
+    "ftp", "gdrive", "hdfs", "hf", "http", "https", "lakefs", "local", "oci", "oss", "smb", "ssh", "tos", "webdav",
+    "webhdfs",
 )  # fmt: skip
 
 CATALOGUE: Final = (

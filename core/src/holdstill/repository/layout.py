@@ -30,6 +30,7 @@ LEDGER: Final = "ledger/"
 PACKS: Final = "packs/"
 INDEX: Final = "index/"
 IMAGES: Final = "images/"
+LISTS: Final = "lists/"
 MARKS: Final = "marks/"
 CHECKS: Final = "checks/"
 

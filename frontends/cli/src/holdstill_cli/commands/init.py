@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from holdstill.errors import ExitCode
-from holdstill_cli.arguments import Commands, command, repository_option, size
+from holdstill_cli.arguments import Commands, command, duration, repository_option, size
 from holdstill_cli.desk import Desk
-from holdstill_cli.tables import facts, human
+from holdstill_cli.tables import facts, human, took
 
 
 def add(commands: Commands) -> None:
@@ -23,11 +23,18 @@ def add(commands: Commands) -> None:
         "--chunk-size", metavar="SIZE", type=size, help="the piece that is stored once (a power of two)"
     )
     parser.add_argument("--digest", metavar="NAME", help="how pieces are named: blake3 or blake2b")
+    parser.add_argument(
+        "--lock-for",
+        metavar="SPAN",
+        type=duration,
+        help="nobody can delete what is stored for so long (30d); needs a bucket with object lock",
+    )
 
 
 def run(desk: Desk) -> ExitCode:
     """Do it."""
-    made = desk.engine.init(desk.url, chunk_size=desk.asked.chunk_size, digest=desk.asked.digest)
+    asked = desk.asked
+    made = desk.engine.init(desk.url, chunk_size=asked.chunk_size, digest=asked.digest, lock_for=asked.lock_for)
     answer = {
         "url": made.url,
         "repository_id": made.repository_id,
@@ -35,6 +42,7 @@ def run(desk: Desk) -> ExitCode:
         "digest": made.digest,
         "single_writer": made.single_writer,
         "durability": made.durability,
+        "lock_for": made.lock_for,
     }
     lines = facts(
         [
@@ -43,6 +51,7 @@ def run(desk: Desk) -> ExitCode:
             ("chunk size", human(made.chunk_size)),
             ("digest", made.digest),
             ("durability", str(made.durability)),
+            ("locked for", took(made.lock_for) if made.lock_for else ""),
             ("writers", "one at a time" if made.single_writer else "any number at once"),
         ]
     )
