@@ -44,6 +44,7 @@ CATALOGUE: Final = (
     Brings("holdstill-platforms", "platforms", platforms=("linux",)),
     Brings("holdstill-static-unmount", "static_unmount", modes=("static", "freeze")),
     Brings("holdstill-lvm2", "lvm2", modes=("snapshot",)),
+    Brings("holdstill-remote", "remote", schemes=("ssh",)),
 )
 
 

@@ -7,7 +7,9 @@ from typing import Final
 
 from holdstill.model.volume import VolumeFacts
 from holdstill.plugins.hookspecs import hookimpl
+from holdstill.spi.machine import Machine
 from holdstill.spi.provider import ProviderInfo
+from holdstill.spi.runner import Runner
 from holdstill.spi.volume import Volume
 
 API: Final = 0
@@ -21,13 +23,18 @@ def provider_info() -> ProviderInfo:
         name="platforms",
         summary="volumes of Linux: block devices, mount points, loop-mounted and plain files",
         applies_here=here,
+        systems=("linux",),
         because="" if here else f"it knows Linux only, and this is {sys.platform}",
     )
 
 
 @hookimpl
-def identify(path: str) -> Volume | None:
+def identify(path: str, runner: Runner, machine: Machine | None) -> Volume | None:
     """The volume behind a block device, a mount point or a plain file."""
+    if machine is not None:
+        from holdstill_platforms.linux import away
+
+        return away.identify(path, runner, machine)
     from holdstill_platforms.linux.identify import identify as identify_here
 
     return identify_here(path)
