@@ -107,12 +107,7 @@ class Engine:
     # --- repositories ---------------------------------------------------------------------------
 
     def init(
-        self,
-        url: str,
-        *,
-        chunk_size: int | None = None,
-        digest: str | None = None,
-        lock_for: timedelta | None = None,
+        self, url: str, *, chunk_size: int | None = None, digest: str | None = None, lock_for: timedelta | None = None
     ) -> RepositoryFacts:
         """Make a repository. With ``lock_for`` nobody can delete for so long what is stored, nor can we.
 

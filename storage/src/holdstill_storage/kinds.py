@@ -41,5 +41,5 @@ KINDS: Final = {
 #: what else fsspec itself knows and could be written to, ``UNKNOWN`` each
 OTHERS: Final = (
     "adl", "arrow_hdfs", "box", "dask", "dbfs", "dropbox", "ftp", "gdrive", "hdfs", "hf", "http", "https", "lakefs",
-    "local", "oci", "oss", "smb", "ssh", "tos", "webdav", "webhdfs",
+    "local", "oci", "oss", "smb", "tos", "webdav", "webhdfs",
 )  # fmt: skip

@@ -87,9 +87,9 @@ class Persistent(Target):
         """Again and again."""
         return self._patience.persist(lambda: self.inner.locked_until(key))
 
-    def lock(self, key: str, until: dt.datetime) -> None:
+    def lock_longer(self, key: str, until: dt.datetime) -> None:
         """Again and again: a lock only ever grows."""
-        self._patience.persist(lambda: self.inner.lock(key, until))
+        self._patience.persist(lambda: self.inner.lock_longer(key, until))
 
     def prepare(self) -> None:
         """Again and again."""

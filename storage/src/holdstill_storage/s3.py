@@ -188,7 +188,7 @@ class S3Target(Target):
             until = self.ask("head_object", Key=path).get("ObjectLockRetainUntilDate")
             return until if isinstance(until, dt.datetime) else None
 
-    def lock(self, key: str, until: dt.datetime) -> None:
+    def lock_longer(self, key: str, until: dt.datetime) -> None:
         """One request."""
         path = self.path(key)
         with self.border(key, "locking"):

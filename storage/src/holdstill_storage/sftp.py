@@ -221,8 +221,9 @@ class SftpTarget(Target):
             async with self._line.session() as session:
                 return await work(session)
 
+        limit = self._patience.limit_for(size)
         try:
-            return run(with_session, self._patience.limit_for(size))
+            return run(lambda: self._line.within(limit, with_session()), limit + self._patience.limit)
         except (asyncssh.Error, OSError) as error:
             raise sftp_errors.in_our_words(error, self._subject(key), doing) from None
 

@@ -30,7 +30,7 @@ class Brings:
 
 STORAGE: Final = (
     "file", "s3", "sftp", "memory", "gs", "gcs", "abfs", "az", "adl", "arrow_hdfs", "box", "dask", "dbfs", "dropbox",
-    "ftp", "gdrive", "hdfs", "hf", "http", "https", "lakefs", "local", "oci", "oss", "smb", "ssh", "tos", "webdav",
+    "ftp", "gdrive", "hdfs", "hf", "http", "https", "lakefs", "local", "oci", "oss", "smb", "tos", "webdav",
     "webhdfs",
 )  # fmt: skip
 

@@ -98,7 +98,7 @@ class Renewal:
         return until is None or until - self._now() < self._span * _LEAST
 
     def _extend(self, key: str) -> None:
-        self._target.lock(key, self._now() + self._span)
+        self._target.lock_longer(key, self._now() + self._span)
         self.extended += 1
 
     def cost(self) -> str:

@@ -125,7 +125,7 @@ class Target(abc.ABC):
         """Until when the object cannot be deleted; None if it can be. One request. Raises ``ObjectMissing``."""
         raise TargetUnfit("objects cannot be locked there", subject=self.url)
 
-    def lock(self, key: str, until: dt.datetime) -> None:
+    def lock_longer(self, key: str, until: dt.datetime) -> None:
         """Keep an object from being deleted until then, which is later than before. One request.
 
         Raises ``ObjectMissing``.
