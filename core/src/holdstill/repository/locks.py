@@ -14,7 +14,7 @@ from holdstill.errors import ObjectMissing, TargetError, TargetLocked, TargetUnf
 from holdstill.repository.layout import CONFIG, IMAGES, LEDGER, LISTS, MARKS, PACKS
 from holdstill.spi.target import Target
 
-#: without these no image comes back. Segments, checks and copies of the ledger can be made anew
+#: what images are made of. Segments, checks and copies of the ledger can be made anew; keys are to be removable
 LOCKED: Final = (CONFIG, LEDGER, LISTS, PACKS, IMAGES, MARKS)
 #: a lock of which less than this share is left is made as long as a new one
 _LEAST: Final = 0.5
