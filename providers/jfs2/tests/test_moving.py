@@ -237,6 +237,51 @@ def test_many_extents_are_asked_for_again_and_again(made, monkeypatch):
     still.release()
 
 
+@pytest.mark.parametrize("before", [False, True], ids=["forwards", "backwards too"])
+def test_extents_that_grow_together_between_two_parts_of_the_list(made, monkeypatch, before):
+    """Block 8 had moved, and in the second part it belongs to an extent that begins in the first, or before that."""
+    monkeypatch.setattr(extentinfo, "BATCH", 2)
+    world = made()
+    still = hold(world.volume(), world.request())
+    kept = world.fs.snapshots[0]
+    kept.moved.update({0: 10, 4: 16, 8: 20})
+    kept.store[20 * 4096 : 21 * 4096] = b"\x42" * 4096
+    ask, parts = world.extentinfo, []
+
+    def growing(vfs, command, head, extents):
+        ask(vfs, command, head, extents)
+        parts.append(len(extents))
+        if parts.count(2 * 32) == 1:
+            kept.moved.update({5: 17, 6: 18, 7: 19} | ({3: 15} if before else {}))
+
+    monkeypatch.setattr(kernel, "extentinfo", growing)
+    with still.open_reader() as reader:
+        assert reader.read(8 * 4096, 4096) == b"\x42" * 4096
+    kept.moved.clear()
+    still.release()
+
+
+def test_a_list_that_never_fits_together_ends_it(made, monkeypatch):
+    monkeypatch.setattr(extentinfo, "BATCH", 2)
+    world = made()
+    still = hold(world.volume(), world.request())
+    kept = world.fs.snapshots[0]
+    ask, count = world.extentinfo, []
+
+    def moving(vfs, command, head, extents):
+        kept.moved.clear()
+        count.append(1)
+        kept.moved.update({at + len(count) % 7: at + 4 for at in (0, 8, 16)})
+        ask(vfs, command, head, extents)
+
+    monkeypatch.setattr(kernel, "extentinfo", moving)
+    with still.open_reader() as reader, pytest.raises(ReadFault, match="another list each time"):
+        reader.read(0, reader.size)
+    kept.moved.clear()
+    assert "another list" in still.untrue()
+    still.release()
+
+
 def test_here_is_no_such_kernel():
     """On another system the real calls say so."""
     from holdstill.errors import VolumeUnusable
