@@ -70,14 +70,23 @@ def wrong(found, truth, was, size):
 
 @settings(max_examples=rounds(600), deadline=None)
 @given(
-    writes=WRITES, pace=PACE, ranges=RANGES, internal=st.booleans(), room=st.integers(4, 30), newer=st.integers(-1, 30)
+    writes=WRITES,
+    pace=PACE,
+    ranges=RANGES,
+    internal=st.booleans(),
+    room=st.integers(4, 30),
+    newer=st.integers(-1, 30),
+    batch=st.sampled_from([2, 3, 4096]),
 )
-def test_what_is_read_is_what_was_there_or_known_to_be_lost(asked, writes, pace, ranges, internal, room, newer):
-    """``room``: of the store, so that it may run full. ``newer``: when somebody makes a snapshot of it too."""
+def test_what_is_read_is_what_was_there_or_known_to_be_lost(asked, writes, pace, ranges, internal, room, newer, batch):
+    """``room``: of the store, so that it may run full. ``newer``: when somebody makes a snapshot of it too. ``batch``:
+    how much of the list of what has moved is told at once.
+    """
     world = World(internal=internal)
     truth, was = bytes(world.fs.volume.content), frozenset(world.fs.allocated)
     with pytest.MonkeyPatch.context() as patch:
         asked(patch, world)
+        patch.setattr(extentinfo, "BATCH", batch)
         chosen = {"jfs2.extents": "fscntl", "jfs2.snapshot": "internal" if internal else "external"}
         still = hold(world.volume(), world.request(settings=chosen))
         world.fs.snapshots[0].room = room if not internal else world.fs.blocks
