@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from holdstill.preferences.schema import Preference
     from holdstill.preferences.sources import Effective
     from holdstill.repository.trial import TargetReport
+    from holdstill.spi.checks import HostReport
     from holdstill.spi.conversation import Conversation
 
 _HOME: Final = {
@@ -106,6 +107,7 @@ _HOME: Final = {
     "preferences.schema": ("Preference",),
     "preferences.sources": ("Effective",),
     "repository.trial": ("TargetReport",),
+    "spi.checks": ("HostReport",),
     "spi.conversation": ("Conversation",),
 }
 _MODULE_OF: Final = {name: module for module, names in _HOME.items() for name in names}
@@ -130,6 +132,7 @@ __all__ = [
     "Finding",
     "Freshness",
     "HoldstillError",
+    "HostReport",
     "HurtRanges",
     "Image",
     "ImageCopy",

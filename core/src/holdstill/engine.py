@@ -41,6 +41,7 @@ from holdstill.model.results import (
 from holdstill.model.volume import Mode, VolumeFacts
 from holdstill.pipeline.away import asking
 from holdstill.pipeline.backup import Backup
+from holdstill.pipeline.checking import checked
 from holdstill.pipeline.finding import absolute_of, find
 from holdstill.pipeline.importing import Import
 from holdstill.pipeline.numbers import journalled, void_own_past
@@ -66,6 +67,7 @@ from holdstill.repository.repository import Repository
 from holdstill.repository.trial import TargetReport, try_target
 from holdstill.repository.upkeep import prune
 from holdstill.repository.verify import verify
+from holdstill.spi.checks import HostReport
 from holdstill.spi.conversation import Conversation
 
 
@@ -291,6 +293,10 @@ class Engine:
     def providers(self) -> list[PluginRow]:
         """Every plugin, working or broken."""
         return self._plugins.rows()
+
+    def check_host(self, machine: str | None = None) -> HostReport:
+        """What the plugins take for so, asked of this host or of a machine (``ssh://host``). Changes nothing."""
+        return checked(self._plugins, machine, __version__)
 
     def recover(self, talk: Conversation) -> list[Recovered]:
         """Let go of what killed runs of this host left held. Harmless to repeat; runs that live are left alone."""
