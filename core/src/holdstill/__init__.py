@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 __version__: Final = "0.1.0"
 
 if TYPE_CHECKING:
+    from holdstill.access import KeyChain
     from holdstill.engine import Engine
     from holdstill.errors import ExitCode, HoldstillError
     from holdstill.held.state import StateFolder
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         Freshness,
         HurtRanges,
         ImageCopy,
+        KeyFacts,
         MapResult,
         PruneResult,
         RepositoryFacts,
@@ -59,8 +61,10 @@ if TYPE_CHECKING:
     from holdstill.repository.trial import TargetReport
     from holdstill.spi.checks import HostReport
     from holdstill.spi.conversation import Conversation
+    from holdstill.spi.passwords import Passwords
 
 _HOME: Final = {
+    "access": ("KeyChain",),
     "engine": ("Engine",),
     "errors": ("ExitCode", "HoldstillError"),
     "held.state": ("StateFolder",),
@@ -89,6 +93,7 @@ _HOME: Final = {
         "Freshness",
         "HurtRanges",
         "ImageCopy",
+        "KeyFacts",
         "MapResult",
         "PruneResult",
         "RepositoryFacts",
@@ -109,6 +114,7 @@ _HOME: Final = {
     "repository.trial": ("TargetReport",),
     "spi.checks": ("HostReport",),
     "spi.conversation": ("Conversation",),
+    "spi.passwords": ("Passwords",),
 }
 _MODULE_OF: Final = {name: module for module, names in _HOME.items() for name in names}
 
@@ -138,6 +144,8 @@ __all__ = [
     "ImageCopy",
     "ImportRequest",
     "Job",
+    "KeyChain",
+    "KeyFacts",
     "Managed",
     "MapResult",
     "Mode",
@@ -146,6 +154,7 @@ __all__ = [
     "OnNoSnapshot",
     "OnReadError",
     "Operation",
+    "Passwords",
     "PluginRow",
     "Preference",
     "Progress",

@@ -34,6 +34,7 @@ from holdstill.plugins.selection import (
     the_one,
 )
 from holdstill.plugins.shelf import Shelf, expect, fault
+from holdstill.spi.activation import Activation
 from holdstill.spi.checks import HostCheck
 from holdstill.spi.compatibility import Compatibility
 from holdstill.spi.holds import Undone, UndoState
@@ -194,6 +195,14 @@ class Plugins:
         return attrs.evolve(claim, windows=_watched(plugin, claim, reader.size))
 
     # --- volume managers ------------------------------------------------------------------------
+
+    def activate(self, path: str, request: HoldRequest) -> Activation | None:
+        """Have the volume behind ``path`` appear, by the first that can; None: nobody can. Raises what the hook may."""
+        for plugin in here(self._shelf.plugins, "activate"):
+            found: Activation | None = self._ask(plugin, "activate", Activation | None, path=path, request=request)
+            if found is not None:
+                return found
+        return None
 
     def manage(self, volume: Volume, runner: Runner) -> Manager | None:
         """Who speaks for the volume's manager, or None. Raises ``AmbiguousProvider`` if two do."""
