@@ -372,7 +372,8 @@ class Engine:
 
     def _names(self, volume: str) -> Names:
         try:
-            return Names.of(find(self._plugins, volume).facts)
+            found = find(self._plugins, volume)
+            return Names.of(found.facts, found.machine)
         except VolumeError:
             return Names(absolute_of(volume), identity=volume)
 
