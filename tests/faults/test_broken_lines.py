@@ -27,7 +27,7 @@ SLOW = (Break.SILENCE, Break.LATE)
 LIMIT = 6
 
 
-@pytest.fixture(params=["s3", "sftp"])
+@pytest.fixture(params=["s3"])
 def place(request, tmp_path, monkeypatch):
     """The straight URL, the URL by way of a line, and the line."""
     if request.param == "s3":
