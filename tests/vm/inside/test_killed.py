@@ -103,7 +103,7 @@ def check(volumes, bench, place, before):
         os.fsync(file.fileno())
 
 
-@pytest.mark.quick("thick")
+@pytest.mark.slow("thin")
 def test_killed_at_a_point(volumes, bench, place, dying):
     before = volumes.names()
     points = ended(*dying())
@@ -115,7 +115,7 @@ def test_killed_at_a_point(volumes, bench, place, dying):
         check(volumes, bench, place, before)
 
 
-@pytest.mark.quick("thick-lvcreate")
+@pytest.mark.slow("thin-lvcreate", "thin-lvremove")
 @pytest.mark.parametrize("tool", ["lvcreate", "lvremove"])
 def test_killed_while_lvm_works(volumes, bench, place, dying, until, tool):
     """What LVM was doing goes on without us; `recover` waits for it."""
@@ -128,6 +128,7 @@ def test_killed_while_lvm_works(volumes, bench, place, dying, until, tool):
     check(volumes, bench, place, before)
 
 
+@pytest.mark.slow
 def test_lvm_itself_is_killed(volumes, bench, place, dying, until):
     """Whatever it had done by then, suspended the volume for one."""
     before = volumes.names()

@@ -54,6 +54,7 @@ class Machine:
     parts: Parts
     folder: Path
     _process: subprocess.Popen[bytes] | None = None
+    _unplugged: bool = False
 
     @property
     def outside(self) -> Path:
@@ -77,7 +78,8 @@ class Machine:
                 file.truncate(DISK)
         self._process = subprocess.Popen(self._command(archive), stdin=subprocess.DEVNULL)
         try:
-            self._process.wait(limit)
+            if not self._unplugged:
+                self._process.wait(limit)
         except subprocess.TimeoutExpired:
             with (self.folder / "console").open("a") as console:
                 console.write(f"\n(the plug was pulled after {limit:g} seconds)\n")
@@ -88,6 +90,7 @@ class Machine:
 
     def unplug(self) -> None:
         """Off, whatever it was doing; also from another thread than the one that runs it."""
+        self._unplugged = True
         if self._process is not None:
             self._process.kill()
             self._process.wait()
