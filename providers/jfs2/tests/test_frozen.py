@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import attrs
 import pytest
 from hypothesis import given, settings
@@ -198,12 +200,50 @@ def test_a_command_that_fails_or_lies(world, clock, fault, number):
     assert holds.open_lines == []
 
 
-def test_the_thread_renews_it(world):
-    """By real time: a lease of the host's clock never ends unless somebody lets it pass."""
-    freeze = freezes.hold(world.volume(), world.request(limit=60.0))
-    assert freeze.ended() is None
-    freeze.thaw()
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_command_that_cannot_even_be_started(world, clock, monkeypatch, number):
+    """No room for what it prints."""
+    holds = RecordedHolds()
+    request = asked(clock, holds)
+    real = type(request.runner).change
+
+    def change(self, argv):
+        if self.count + 1 == number:
+            self.count += 1
+            raise OSError("no space left")
+        return real(self, argv)
+
+    monkeypatch.setattr(SlowRunner, "change", change)
+    try:
+        freeze = frozen(world.volume(), request, clock)
+        assert bool(freeze.ended()) is (number == 2)
+        freeze.thaw()
+    except VolumeUnusable:
+        assert number == 1
     assert world.host.can_write(PLACE)
+    assert holds.open_lines == []
+
+
+def test_its_thread_renews_it(world, monkeypatch):
+    """Unasked, again and again, until it is over."""
+    monkeypatch.setattr(freezes, "_RENEW", 0.001)
+    renewed = threading.Semaphore(0)
+
+    class Telling(SimulatedRunner):
+        def change(self, argv):
+            ran = super().change(argv)
+            if argv[2].startswith("refreeze="):
+                renewed.release()
+            return ran
+
+    freeze = freezes.hold(world.volume(), world.request(limit=60.0, runner=Telling(world.host)))
+    for _ in range(3):
+        assert renewed.acquire(timeout=60)
+    assert not world.host.can_write(PLACE)
+    freeze.thaw()
+
+    assert world.host.can_write(PLACE)
+    assert world.host.calls[-1] == ("chfs", "-a", "freeze=off", PLACE)
 
 
 def test_what_is_not_mounted_is_not_frozen(world, clock):
