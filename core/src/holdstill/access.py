@@ -75,6 +75,10 @@ class Access:
             finally:
                 self._remember(repository)
 
+    def forget(self, url: str) -> None:
+        """Ask for the password of this target's repository anew."""
+        self._unlocked.pop(url, None)
+
     def _ask(self, url: str) -> bytes:
         if (given := self.passwords()) is None:
             raise PasswordMissing("it is sealed, and no password was given", subject=url)
@@ -141,9 +145,8 @@ class KeyChain:
     def change(self, url: str, password: bytes) -> str:
         """Another password in the place of the one in use; the new key's id. No data is rewritten."""
         with self._opened(url) as (repository, keys, unlocked):
-            label = next((each.label for each in keys.all(repository.sealing) if each.id == unlocked.key), "")
-            new = keys.add(unlocked.ring, password, label, repository.sealing, self._access.cost)
-            repository.target.delete(layout.key_key(unlocked.key))
+            new = keys.change(unlocked, password, repository.sealing, self._access.cost)
+            self._access.forget(repository.target.url)
             return new
 
     @contextmanager
