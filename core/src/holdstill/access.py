@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,12 +36,25 @@ class Access:
     _unlocked: dict[str, Unlocked] = attrs.field(factory=dict, repr=False)
 
     def create(
-        self, url: str, *, chunk_size: int | None, digest: str | None, password: bytes | None, label: str
+        self,
+        url: str,
+        *,
+        chunk_size: int | None,
+        digest: str | None,
+        password: bytes | None,
+        label: str,
+        lock_for: dt.timedelta | None,
     ) -> RepositoryFacts:
         """See ``Engine.init``."""
         with self.plugins.storage_target(url) as target:
             config = create(
-                target, chunk_size=chunk_size, digest=digest, password=password, label=label, cost=self.cost
+                target,
+                chunk_size=chunk_size,
+                digest=digest,
+                password=password,
+                label=label,
+                cost=self.cost,
+                lock_for=lock_for,
             ).config
             SeenRepositories(self.state).forget(target.url)
             return RepositoryFacts(
@@ -51,6 +65,7 @@ class Access:
                 config.single_writer,
                 target.properties.durability.value,
                 config.is_sealed,
+                config.lock_for,
             )
 
     @contextmanager
