@@ -12,6 +12,7 @@ DISTRIBUTIONS = {
     "holdstill-static-unmount": "providers/static_unmount",
     "holdstill-lvm2": "providers/lvm2",
     "holdstill-remote": "providers/remote",
+    "holdstill-dask": "executors/dask",
     "holdstill-storage": "storage",
     "holdstill-cli": "frontends/cli",
     "holdstill-testing": "tests",

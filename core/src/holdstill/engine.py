@@ -41,6 +41,7 @@ from holdstill.model.results import (
 from holdstill.model.volume import Mode, VolumeFacts
 from holdstill.pipeline.away import asking
 from holdstill.pipeline.backup import Backup
+from holdstill.pipeline.elsewhere import scrubbers
 from holdstill.pipeline.finding import absolute_of, find
 from holdstill.pipeline.importing import Import
 from holdstill.pipeline.numbers import journalled, void_own_past
@@ -199,7 +200,7 @@ class Engine:
         """Check images, all of them if none is named. What is damaged is in the result, which is kept; what is damaged
         is not relied on by later backups, so that one that still has the data heals it.
         """
-        with self._open(url) as repository:
+        with self._open(url) as repository, scrubbers(self._plugins, request.executor, repository) as elsewhere:
             images = [repository.find(name) for name in request.images] if request.images else None
             return verify(
                 repository,
@@ -209,6 +210,7 @@ class Engine:
                 cancelled=talk.cancelled,
                 reading=Reading(request.share, request.max_age, request.budget),
                 keep=True,
+                elsewhere=elsewhere,
             )
 
     def verified(self, url: str) -> dict[str, Verified]:

@@ -38,6 +38,7 @@ CATALOGUE: Final = (
     Brings("holdstill-platforms", "platforms", platforms=("linux",)),
     Brings("holdstill-static-unmount", "static_unmount", modes=("static", "freeze")),
     Brings("holdstill-lvm2", "lvm2", modes=("snapshot",)),
+    Brings("holdstill-dask", "dask", schemes=("dask",)),
     Brings("holdstill-remote", "remote", schemes=("ssh",)),
 )
 
