@@ -7,10 +7,12 @@ from holdstill.errors import AmbiguousProvider, NoProvider, PluginError, Structu
 from holdstill.model.blockmap import BlockMap, WholeVolume
 from holdstill.model.compatibility import CompatTable, Verdict
 from holdstill.model.extents import Extents
+from holdstill.model.fsck import FilesystemCheck, FilesystemState
 from holdstill.model.managed import Managed
 from holdstill.model.volume import FilesystemFacts, Mode
 from holdstill.plugins.hookspecs import API, hookimpl
 from holdstill.plugins.registry import Plugins
+from holdstill.spi.activation import Activation
 from holdstill.spi.compatibility import Compatibility
 from holdstill.spi.holds import Undone, UndoState
 from holdstill.spi.manager import Manager
@@ -324,6 +326,23 @@ def test_a_volume_is_made_by_who_knows_the_name():
         plugins.create_volume("vg/x", 5, request)
 
 
+class Woken(Activation):
+    said = "woken"
+
+    def put_back(self):
+        pass
+
+
+def test_a_volume_is_activated_by_who_can():
+    woken, request = Woken(), HoldRequest(run="r", holds=RecordedHolds())
+    toy = Plugin("toy", activate=lambda path: woken if path == "/dev/toy/x" else None)
+    plugins = Plugins.of(Plugin("silent"), toy)
+    assert plugins.activate("/dev/toy/x", request) is woken
+    assert plugins.activate("/dev/toy/y", request) is None
+    with pytest.raises(PluginError, match="activate returned bool"):
+        Plugins.of(Plugin("odd", activate=True)).activate("/dev/toy/x", request)
+
+
 class Rules(Compatibility):
     def answer(self, question):
         return Verdict(True, "")
@@ -347,6 +366,18 @@ def test_the_rules_are_one_plugins():
         Plugins.of(NoRules()).compatibility()
     with pytest.raises(AmbiguousProvider, match="both claim to know the rules"):
         Plugins.of(Plugin("a", compatibility=rules), Plugin("b", compatibility=rules)).compatibility()
+
+
+def test_a_file_system_is_checked_by_who_knows_it():
+    volume, clean = MemoryVolume(b"", "/dev/x"), FilesystemCheck(FilesystemState.CLEAN, "nothing")
+    knows = Plugin("b", check_filesystem=lambda volume, name: clean if name == "ext4" else None)
+    plugins = Plugins.of(Plugin("a"), knows)
+
+    assert plugins.check_filesystem(volume, "ext4", NoRunner()) is clean
+    unknown = plugins.check_filesystem(volume, "zfs", NoRunner())
+    assert (unknown.state, unknown.sound) == (FilesystemState.UNCHECKED, False)
+    volume.machine = MemoryMachine("ssh://host", "aix")
+    assert plugins.check_filesystem(volume, "ext4", NoRunner()).state is FilesystemState.UNCHECKED
 
 
 def test_what_was_held_is_undone_by_who_knows_the_kind():

@@ -36,6 +36,8 @@ def values(preference: Preference) -> st.SearchStrategy:
             return st.one_of(st.integers(1, preference.most), st.floats(0.001, preference.most))
         case Type.BOOLEAN:
             return st.one_of(st.booleans(), st.sampled_from(["yes", "no", "true", "FALSE"]))
+        case Type.SETTINGS:
+            return st.sampled_from(["", "jfs2.extents=fscntl", "lvm2.a-b=1  jfs2.extents=x,y"])
         case Type.COMMAND:
             return st.sampled_from(["", "sync", "/bin/echo 'a b' \\\" #"])
 
@@ -60,23 +62,30 @@ def test_no_two_drive_the_same():
 def test_a_default_is_one_of_its_values(platform):
     for each in schema(platform):
         assert each.value(each.default) == each.default
-        assert type(each.default) is not str or each.type in (Type.CHOICE, Type.COMMAND, Type.SPACE, Type.NAME)
+        assert type(each.default) is not str or each.type in (
+            Type.CHOICE,
+            Type.COMMAND,
+            Type.SPACE,
+            Type.NAME,
+            Type.SETTINGS,
+        )
         assert bool(each.choices) == (each.type is Type.CHOICE)
         assert bool(each.most) == (each.type is Type.SECONDS)
 
 
 @pytest.mark.parametrize(
-    ("platform", "no_snapshot", "method"),
+    ("platform", "no_snapshot", "provider"),
     [
-        ("linux", "fail", "remount"),
-        ("aix", "fail", "unmount"),
-        ("hp-ux11", "static", "unmount"),
-        ("sunos5", "static", "unmount"),
+        ("linux", "fail", "any"),
+        ("aix", "fail", "any"),
+        ("hp-ux11", "static", "any"),
+        ("sunos5", "static", "none"),
     ],
 )
-def test_what_is_done_without_a_snapshot_depends_on_the_platform(platform, no_snapshot, method):
+def test_what_is_done_without_a_snapshot_depends_on_the_platform(platform, no_snapshot, provider):
     table = {each.name: each.default for each in schema(platform)}
-    assert (table["on-no-snapshot"], table["static-method"]) == (no_snapshot, method)
+    assert (table["on-no-snapshot"], table["snapshot-provider"]) == (no_snapshot, provider)
+    assert table["static-method"] == "remount"
 
 
 @pytest.mark.parametrize("preference", TABLE.values(), ids=TABLE)

@@ -38,6 +38,8 @@ def test_every_command_keeps_to_its_schema(checked, volume, tmp_path):
     assert checked("result-images", "images").result["images"][0]["image"] == image
     assert checked("result-show", "show", image).result["volume_facts"]["path"] == str(volume)
     assert checked("result-restore", "restore", image, "--to-file", tmp_path / "back.img").result["proved"]
+    mended = checked("result-restore", "restore", image, "--to-file", tmp_path / "mended.img", "--fsck").result
+    assert (mended["fsck"]["state"], mended["mounted"]) == ("clean", [])
     assert checked("result-verify", "verify", "--read-data").result["images"] == [image]
     assert checked("map", "map", volume).code == 0
     assert checked("result-volumes", "volumes").code == 0

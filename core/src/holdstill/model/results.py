@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from holdstill.model.fsck import FilesystemCheck
 from holdstill.model.image import Sizes, Unread
 from holdstill.model.retention import Fate
 from holdstill.model.volume import Consistency, FilesystemFacts, Mode, VolumeFacts
@@ -50,6 +51,10 @@ class RestoreResult:
     warnings: tuple[str, ...] = ()
     kept_size: int = 0
     """With ``resume``: bytes of the volume that were on the target already, and were left alone."""
+    fsck: FilesystemCheck | None = None
+    """With ``fsck``: how the file system is now."""
+    mounted: tuple[str, ...] = ()
+    """With ``unmount``: where it is mounted again."""
 
 
 @attrs.frozen

@@ -37,13 +37,15 @@ from holdstill.pipeline.pace import Pace
 from holdstill.pipeline.patience import patiently
 from holdstill.pipeline.sheet import Sheet
 from holdstill.pipeline.survey import Surveyed, survey
+from holdstill.pipeline.telling import told
+from holdstill.pipeline.waking import find_awake
 from holdstill.pipeline.watching import WatchedStill
 from holdstill.plugins.registry import Plugins
 from holdstill.repository.repository import Repository
 from holdstill.spi.conversation import Conversation
 from holdstill.spi.meter import Meter
 from holdstill.spi.reader import Reader
-from holdstill.spi.still import Still
+from holdstill.spi.still import HoldRequest, Still
 from holdstill.spi.volume import Volume
 
 #: held in one of these ways, the volume's users go on while it is read
@@ -74,10 +76,10 @@ class Backup:
         began = time.monotonic()
         commands = Commands.of(self.request)
         self._stage("identify", self.request.volume)
-        volume = find(self.plugins, self.request.volume)
         image, resumed_size = None, 0
         try:
             with Journal.begin(self.state.journals) as journal, ExitStack() as held:
+                volume = self._found(journal, held)
                 managed = self._managed(volume, journal)
                 still, volume = self._still(volume, journal, commands, held)
                 taken = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -99,6 +101,13 @@ class Backup:
             if image is None:
                 raise
             raise _committed_but(left, image) from left
+
+    def _found(self, journal: Journal, held: ExitStack) -> Volume:
+        if self.request.dry_run or self.imported is not None:
+            return find(self.plugins, self.request.volume)
+        steady = ProcessRunner(journal.run, self.state.scratch, Deaf(self.talk))
+        asked = HoldRequest(run=journal.run, holds=journal, runner=steady)
+        return find_awake(self.plugins, self.request.volume, asked, held, self.talk)
 
     def _managed(self, volume: Volume, journal: Journal) -> Managed | None:
         """Who manages the volume, as the image keeps it. Raises ``VolumeUnusable`` if its manager objects."""
@@ -269,7 +278,7 @@ class Backup:
                 map_block_size=settled.surveyed.block_size,
                 seconds=round(time.monotonic() - work.began, 3),
                 whole_volume_because=settled.surveyed.whole_volume_because,
-                notes=work.notes + settled.surveyed.notes + settled.notes,
+                notes=work.notes + told(work.still, settled.surveyed) + settled.surveyed.notes + settled.notes,
                 unread=tuple(Unread(offset, length) for offset, length in copier.unread),
                 new_chunks=copier.new_chunks,
                 # A dynamic image has stored more than it holds where it read a chunk again and found it changed.

@@ -7,7 +7,6 @@ import attrs
 from holdstill.errors import Damaged, RestoreRefused, VolumeBusy
 from holdstill.model.events import Question
 from holdstill.model.image import Image
-from holdstill.model.volume import Consistency
 from holdstill.pipeline.hold import in_use_by
 from holdstill.plugins.registry import Plugins
 from holdstill.repository.blobs import BlobReader
@@ -27,6 +26,11 @@ class Plan:
     target: Volume
     parts: tuple[RestoreTarget, ...]
     notes: tuple[str, ...]
+
+    @property
+    def by_hand_first(self) -> str:
+        """Why it must not be mounted or checked unasked; empty if nothing stands against it."""
+        return "; ".join(filter(None, (part.by_hand_first() for part in self.parts)))
 
 
 def draw_up(
@@ -49,13 +53,7 @@ def draw_up(
     if objections:
         raise RestoreRefused("; ".join(objections), subject=target.facts.path)
     ensure_complete(repository.blobs(), image)
-    return Plan(image, target, parts, notes + _to_be_mended(image))
-
-
-def _to_be_mended(image: Image) -> tuple[str, ...]:
-    if image.consistency is Consistency.FUZZY:
-        return ("the image is fuzzy: check and mend its file system (fsck) before it is mounted",)
-    return ()
+    return Plan(image, target, parts, notes)
 
 
 def _fits(image: Image, target: Volume) -> tuple[str, ...]:

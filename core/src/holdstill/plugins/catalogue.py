@@ -38,8 +38,10 @@ CATALOGUE: Final = (
     Brings("holdstill-platforms", "platforms", platforms=("linux",)),
     Brings("holdstill-static-unmount", "static_unmount", modes=("static", "freeze")),
     Brings("holdstill-lvm2", "lvm2", modes=("snapshot",)),
-    Brings("holdstill-dask", "dask", schemes=("dask",)),
+    Brings("holdstill-jfs2", "jfs2", modes=("snapshot", "freeze")),
     Brings("holdstill-remote", "remote", schemes=("ssh",)),
+    Brings("holdstill-dask", "dask", schemes=("dask",)),
+    Brings("holdstill-fssnap", "fssnap"),
 )
 
 

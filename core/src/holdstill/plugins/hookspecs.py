@@ -16,8 +16,10 @@ from typing import Final
 import pluggy
 
 from holdstill.model.blockmap import BlockMap, WholeVolume
+from holdstill.model.fsck import FilesystemCheck
 from holdstill.model.image import Image
 from holdstill.model.volume import FilesystemFacts, VolumeFacts
+from holdstill.spi.activation import Activation
 from holdstill.spi.compatibility import Compatibility
 from holdstill.spi.holds import Undone
 from holdstill.spi.machine import Machine
@@ -94,6 +96,13 @@ def manage(volume: Volume, runner: Runner) -> Manager | None:
 
 
 @hookspec
+def activate(path: str, request: HoldRequest) -> Activation | None:
+    """Make the volume behind ``path`` appear, which the system knows and has not brought up; None: not one of mine, or
+    it is there. It is in ``request.holds`` before it appears.
+    """
+
+
+@hookspec
 def snapshot(volume: Volume, request: HoldRequest) -> Still:  # type: ignore[empty-body]
     """Make a still of a volume that stays in use. Whatever is acquired is in ``request.holds`` before it exists."""
 
@@ -113,6 +122,13 @@ def create_volume(name: str, size: int, request: HoldRequest) -> NewVolume | Non
 @hookspec
 def restore(image: Image, target: Volume, runner: Runner) -> RestoreTarget | None:
     """Take part in a restore, or None. All plugins that answer are asked for their objections."""
+
+
+@hookspec
+def check_filesystem(volume: Volume, filesystem: str, runner: Runner) -> FilesystemCheck | None:
+    """Check a file system that nobody has mounted, and mend it: ``filesystem`` as ``FilesystemFacts.name`` spells it;
+    None: not one of mine. First without changing anything, where that can be.
+    """
 
 
 @hookspec

@@ -10,7 +10,14 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from holdstill.model.choices import ANY_PROVIDER, READ_ALONG, OnNoSnapshot, StaticMethod
+from holdstill.model.choices import (
+    ANY_PROVIDER,
+    NO_PROVIDER,
+    READ_ALONG,
+    OnNoSnapshot,
+    StaticMethod,
+    provider_settings,
+)
 from holdstill.model.requests import OnReadError
 from holdstill.model.sizes import LARGEST, size, space
 from holdstill.model.volume import Mode
@@ -39,6 +46,8 @@ class Type(enum.StrEnum):
     """A command line, split as a shell would, run without one. Empty: none."""
     NAME = "name"
     """One word. Empty: none."""
+    SETTINGS = "settings"
+    """Words like ``provider.setting=value``: what the provider alone understands. Empty: none."""
 
 
 @attrs.frozen
@@ -79,6 +88,8 @@ class Preference:
                 return "a command line whose quotes are closed, or empty for none"
             case Type.NAME:
                 return "one word of letters, digits, - and _, or empty for none"
+            case Type.SETTINGS:
+                return "words like provider.setting=value, or empty for none"
 
     def value(self, given: object) -> Value:
         """What was given, from an options file, a program or as text, as what it means. Raises ValueError."""
@@ -94,6 +105,8 @@ class Preference:
                 return given
             case Type.NAME, str() if _NAME.fullmatch(given):
                 return str(given)
+            case Type.SETTINGS, str():
+                return " ".join(f"{name}={value}" for name, value in provider_settings(given).items())
             case Type.SIZE, int() if not isinstance(given, bool) and 0 <= given <= LARGEST:
                 return given
             case Type.SIZE, str():
@@ -130,8 +143,8 @@ def text(value: Value) -> str:
 def schema(platform: str = sys.platform) -> tuple[Preference, ...]:
     """Every preference, with the defaults of a platform (as ``sys.platform`` names it), in an editor's order."""
     general, snapshot = Group.GENERAL, Group.SNAPSHOT
-    # As TSM there: without a snapshot an image is static. Their kernels refuse to remount a file system read-only.
-    by_unmount = platform.startswith(("hp-ux", "sunos"))
+    # As TSM there: an image is static, unless somebody says otherwise.
+    by_static = platform.startswith(("hp-ux", "sunos"))
     return (
         Preference(
             "gap-size",
@@ -187,16 +200,24 @@ def schema(platform: str = sys.platform) -> tuple[Preference, ...]:
             "snapshot-provider",
             snapshot,
             Type.NAME,
-            ANY_PROVIDER,
+            NO_PROVIDER if platform.startswith("sunos") else ANY_PROVIDER,
             "Which provider makes the snapshot: any, the one of this name, or none, with which auto means static.",
             "BackupRequest.snapshot_provider",
             needs=Mode.SNAPSHOT,
         ),
         Preference(
+            "provider-settings",
+            snapshot,
+            Type.SETTINGS,
+            "",
+            "What one provider alone understands, like jfs2.extents=fscntl: its own page tells of it.",
+            "BackupRequest.provider_settings",
+        ),
+        Preference(
             "on-no-snapshot",
             snapshot,
             Type.CHOICE,
-            (OnNoSnapshot.STATIC if by_unmount else OnNoSnapshot.FAIL).value,
+            (OnNoSnapshot.STATIC if by_static else OnNoSnapshot.FAIL).value,
             "What mode auto does with a volume in use of which no snapshot can be made.",
             "BackupRequest.on_no_snapshot",
             choices=tuple(OnNoSnapshot),
@@ -205,8 +226,8 @@ def schema(platform: str = sys.platform) -> tuple[Preference, ...]:
             "static-method",
             snapshot,
             Type.CHOICE,
-            (StaticMethod.REMOUNT if platform.startswith("linux") else StaticMethod.UNMOUNT).value,
-            "How a mounted volume is made static: remounted read-only, or unmounted and held while it is read.",
+            StaticMethod.REMOUNT.value,
+            "How a mounted volume is made static: made read-only, or unmounted and held while it is read.",
             "BackupRequest.static_method",
             choices=tuple(StaticMethod),
         ),

@@ -94,6 +94,11 @@ class Plugin:
         return self.answer("storage_target", url)
 
     @hookimpl
+    def check_filesystem(self, volume: Volume, filesystem: str) -> Any:
+        """The hook of this name."""
+        return self.answer("check_filesystem", volume, filesystem)
+
+    @hookimpl
     def restore(self, image: Any, target: Any) -> Any:
         """The hook of this name."""
         return self.answer("restore", image, target)
@@ -102,6 +107,11 @@ class Plugin:
     def manage(self, volume: Volume, runner: Any) -> Any:
         """The hook of this name."""
         return self.answer("manage", volume)
+
+    @hookimpl
+    def activate(self, path: str, request: Any) -> Any:
+        """The hook of this name."""
+        return self.answer("activate", path)
 
     @hookimpl
     def create_volume(self, name: str, size: int, request: Any) -> Any:
