@@ -13,6 +13,7 @@ from holdstill.pipeline.elsewhere import PackCheck
 from holdstill.repository.config import Config
 from holdstill.repository.layout import CONFIG
 from holdstill.repository.opening import open_repository
+from holdstill.spi.passwords import Passwords
 from holdstill_testing import volumes
 from holdstill_testing.between import PutBetween
 from holdstill_testing.conversations import Agreeing
@@ -30,6 +31,7 @@ def bucket(rclone_server):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", rclone_server.endpoint)
         patch.setenv("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required")
+        patch.setenv("HOLDSTILL_PASSWORD", "only for tests")
         yield rclone_server.bucket().partition("?")[0]
 
 
@@ -149,6 +151,23 @@ def test_no_secret_is_in_a_task(here, stored, cluster):
     assert repository.config.key not in task
     assert repository.config.key.hex().encode() not in task
     assert CREDENTIALS["AWS_SECRET_ACCESS_KEY"].encode() not in task
+
+
+def test_workers_of_a_sealed_repository_find_the_password_themselves(here, cluster, state, tmp_path):
+    engine, read = here
+    url = str(tmp_path / "sealed")
+    Engine(state=state).init(url, password=b"only for tests")
+
+    class Given(Passwords):
+        are_given = True
+
+        def password(self, url):
+            return b"only for tests"
+
+    engine.passwords = Given()
+    engine.backup(url, BackupRequest(str(volumes.noise(tmp_path / "noise", MIB, dice("sealed")))), Agreeing())
+    assert verify(engine, url, cluster).findings == ()
+    assert read == []
 
 
 def test_a_cancel_ends_it(here, stored, cluster):

@@ -177,7 +177,7 @@ def test_a_snapshot_that_ran_full_is_never_committed(solaris: Site, monkeypatch:
     monkeypatch.setattr(Host, "live", lambda host: [live(host) for _ in range(40)])
 
     with pytest.raises(VolumeChanged, match="snapshot is gone"):
-        solaris.backup(mode=Mode.SNAPSHOT)
+        solaris.backup(mode=Mode.SNAPSHOT, snapshot_provider="fssnap")
 
     assert solaris.engine.images(solaris.repository) == []
     assert solaris.looks == solaris.looked

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import attrs
+import numpy as np
 
-from holdstill.errors import WorkersLost
+from holdstill.errors import PasswordMissing, WorkersLost
 from holdstill.plugins.registry import Plugins
 from holdstill.repository.opening import open_repository
 from holdstill.repository.repository import Repository
-from holdstill.repository.scrub import Scrubbed, scrub_one
+from holdstill.repository.scrub import Scrubbed, Scrubber
 from holdstill.repository.spreading import Chosen, Scrubbers
 
 #: packs to a task: enough that asking costs little, few enough that a worker that dies has not done much in vain
@@ -30,20 +33,41 @@ class PackCheck:
 
     url: str
     repository_id: str
+    password_at: str = "HOLDSTILL_PASSWORD"  # noqa: S105  # where it is
+    """Of a sealed repository: the variable, in the worker's environment, that holds the password; or, with ``_FILE``
+    behind it, that names the file which does.
+    """
 
     def __call__(self, some: Sequence[Chosen]) -> list[Scrubbed]:
         """Done by a worker. Raises ``WorkersLost`` if another repository is there, and what opening one raises."""
-        repository = _opened(self.url)
+        repository = _opened(self.url, self.password_at)
         if repository.config.repository_id != self.repository_id:
             _opened.cache_clear()
             raise WorkersLost("a worker sees another repository there", subject=self.url)
-        return [scrub_one(repository.target, repository.digests, place, pack) for place, pack in some]
+        nobody = np.zeros(1 + max((place for place, _ in some), default=0), dtype=np.bool_)
+        scrubber = Scrubber(repository.target, repository.digests, repository.codecs, nobody)
+        return [scrubber.check(place, pack) for place, pack in some]
 
 
 @functools.lru_cache(maxsize=8)
-def _opened(url: str) -> Repository:
+def _opened(url: str, password_at: str) -> Repository:
     """Once in each worker, for as long as it lives: opening costs more than a task."""
-    return open_repository(Plugins.installed().storage_target(url))
+    return open_repository(Plugins.installed().storage_target(url), lambda: _password(url, password_at))
+
+
+def _password(url: str, password_at: str) -> bytes:
+    if file := os.environ.get(f"{password_at}_FILE"):
+        try:
+            return Path(file).read_bytes().rstrip(b"\r\n")
+        except OSError as error:
+            raise PasswordMissing(f"a worker cannot read {file}: {error.strerror}", subject=url) from error
+    if text := os.environ.get(password_at):
+        return os.fsencode(text)
+    raise PasswordMissing(
+        "it is sealed, and a worker finds no password",
+        subject=url,
+        next_step=f"set {password_at}_FILE where the workers run",
+    )
 
 
 @contextmanager

@@ -85,8 +85,10 @@ class Index:
     adding costs little, and looking never waits.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pack_extra: int = 0) -> None:
+        """``pack_extra``: how many bytes longer packs are than their blobs and rows imply, as they are sealed."""
         self.packs: list[KnownPack] = []
+        self._pack_extra = pack_extra
         self._rows: list[Rows] = []
         self._places: dict[str, int] = {}
         self._tables: tuple[_Table, ...] = ()
@@ -112,7 +114,8 @@ class Index:
     def _take(self, key: str, stored: Rows) -> _Table:
         pack = self._places[key] = len(self.packs)
         self._rows.append(stored)
-        self.packs.append(KnownPack(key, packs.size_of(stored), int(stored.size), self.row_count, mark_of(stored)))
+        size = packs.size_of(stored, self._pack_extra)
+        self.packs.append(KnownPack(key, size, int(stored.size), self.row_count, mark_of(stored)))
         self.row_count += int(stored.size)
         wheres = np.arange(stored.size, dtype=np.uint64) | np.uint64(pack) << _ROW_BITS
         return _Table(rows.as_words(stored["id"])[:, 0].copy(), wheres)

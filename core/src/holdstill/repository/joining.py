@@ -55,7 +55,12 @@ def _worth_replacing(standing: Standing, gone: set[int]) -> dict[str, list[int]]
         assert place is not None, "what a segment names is in the index"
         for segment in segments:
             naming.setdefault(segment, []).append(place)
-    ours = {segment: packs for segment, packs in naming.items() if _is_settled(standing, segment)}
+    strange = standing.shelf.strangers()
+    ours = {
+        segment: packs
+        for segment, packs in naming.items()
+        if _is_settled(standing, segment) and not strange[packs].any()  # we must not vouch for those
+    }
     index = standing.shelf.index
     small = {segment for segment, packs in ours.items() if _rows(index, packs) < _SMALL}
     small = small if len(small) > _FEW else set()

@@ -32,6 +32,7 @@ INDEX: Final = "index/"
 IMAGES: Final = "images/"
 MARKS: Final = "marks/"
 CHECKS: Final = "checks/"
+KEYS: Final = "keys/"
 
 _RANDOM = r"(?P<random>[0-9a-f]{32})"
 _NUMBER = r"(?P<number>[0-9]{10})"
@@ -40,6 +41,7 @@ _OF_SEGMENT: Final = re.compile(f"index/{_NUMBER}/{_RANDOM}")
 _OF_COMMIT: Final = re.compile(f"images/{_NUMBER}-{_RANDOM}")
 _OF_LIST: Final = re.compile(f"lists/{_RANDOM}")
 _OF_CHECK: Final = re.compile(f"checks/{_RANDOM}")
+_OF_KEY: Final = re.compile(f"keys/{_RANDOM}")
 
 
 class ObjectKind(enum.IntEnum):
@@ -53,6 +55,7 @@ class ObjectKind(enum.IntEnum):
     PACK = 6
     UPKEEP = 7
     LIST = 8
+    KEY = 11
     MARK = 12
     CHECK = 13
 
@@ -100,6 +103,11 @@ def check_key(random: str) -> str:
     return f"checks/{random}"
 
 
+def key_key(random: str) -> str:
+    """The repository's keys, wrapped by one password."""
+    return f"keys/{random}"
+
+
 def split_pack_key(key: str) -> tuple[int, str] | None:
     """Number and random of a pack's key; None if it is none."""
     return _split(_OF_PACK, key)
@@ -123,6 +131,11 @@ def is_list_key(key: str) -> bool:
 def is_check_key(key: str) -> bool:
     """Is it the key of what a verification came to?"""
     return _OF_CHECK.fullmatch(key) is not None
+
+
+def is_key_key(key: str) -> bool:
+    """Is it where the repository's keys are, wrapped by some password?"""
+    return _OF_KEY.fullmatch(key) is not None
 
 
 def _split(pattern: re.Pattern[str], key: str) -> tuple[int, str] | None:

@@ -15,6 +15,7 @@ from holdstill.repository.digests import Digests
 from holdstill.repository.fields import Fields
 from holdstill.repository.layout import ObjectKind
 from holdstill.repository.presence import is_there
+from holdstill.repository.sealing import Signer
 from holdstill.spi.target import Target
 
 #: how far past the end one looks for entries that should not be there yet
@@ -123,7 +124,7 @@ class Ledger:
                 return number
 
     def _sealed(self, kind: ObjectKind, key: str, fields: dict[str, Any]) -> list[Buffer]:
-        return envelope.seal(self._digests.of_object, kind, key, canonical.encode(fields))
+        return envelope.seal(self._digests, kind, key, canonical.encode(fields))
 
     def _append(self, number: int, entry: Begin | Condemn, fields: dict[str, Any]) -> bool:
         """Is ``entry`` the ledger's entry ``number`` now? Then it is taken in."""
@@ -178,12 +179,14 @@ class Ledger:
 
     def _entry(self, number: int) -> Begin | Condemn:
         key = layout.ledger_key(number)
-        _, body = envelope.unseal(self._digests.of_object, self._target.get(key), key, ObjectKind.LEDGER)
+        _, body, signer = envelope.unsealed(self._digests, self._target.get(key), key, ObjectKind.LEDGER)
         fields = Fields(canonical.decode(body, key), key)
         kind = fields.text("type")
         if kind == "begin":
             entry = _begin(fields, number)
         elif kind == "condemn":
+            if signer is not Signer.AUTHORITY:
+                raise fields.wrong("type", "is nothing that one may say who may only write")
             return self._condemn(fields)
         else:
             raise fields.wrong("type", f"is {kind!r}, which is unknown")
@@ -205,7 +208,7 @@ class Ledger:
             data = self._target.get(key)
         except ObjectMissing as error:
             raise Damaged("the ledger names it, and it is missing", subject=key) from error
-        _, body = envelope.unseal(self._digests.of_object, data, key, ObjectKind.LIST)
+        _, body = envelope.unseal(self._digests, data, key, ObjectKind.LIST)
         return Fields(canonical.decode(body, key), key)
 
 

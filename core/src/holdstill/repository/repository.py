@@ -7,13 +7,14 @@ import platform
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from holdstill.errors import Damaged, FormatTooNew, ImageMissing, RepositoryError
+from holdstill.errors import Damaged, FormatTooNew, ImageMissing, RepositoryError, WriteOnly
 from holdstill.model.image import Image
 from holdstill.repository import commits, layout
 from holdstill.repository.blobs import BlobReader
 from holdstill.repository.codecs import Codecs
 from holdstill.repository.config import Config
 from holdstill.repository.digests import Digests, Ids
+from holdstill.repository.keyring import Unlocked
 from holdstill.repository.layout import IMAGES
 from holdstill.repository.ledger import Ledger
 from holdstill.repository.loading import Shelf, unheard
@@ -21,6 +22,7 @@ from holdstill.repository.marks import Marks
 from holdstill.repository.probe import probe_exclusive_create
 from holdstill.repository.records import Record, Void
 from holdstill.repository.reuse import Stock
+from holdstill.repository.sealing import PLAIN, Sealed
 from holdstill.repository.session import WriterSession, now
 from holdstill.spi.target import Target
 
@@ -32,12 +34,16 @@ LATEST: Final = "latest"
 class Repository:
     """One repository on one target. Holds no connection of its own: whoever opened the target closes it."""
 
-    def __init__(self, target: Target, config: Config) -> None:
+    def __init__(self, target: Target, config: Config, unlocked: Unlocked | None = None) -> None:
+        """``unlocked``: its keys, if it is sealed."""
         self.target = target
         self.config = config
-        self.digests = Digests(config.digest, config.key)
+        self.unlocked = unlocked
+        self.sealing = PLAIN if unlocked is None else Sealed(unlocked.ring)
+        self.digests = Digests(config.digest, unlocked.ring.ids if unlocked else config.key, self.sealing)
         self.codecs = Codecs(config.codec)
         self.ids = Ids(self.digests)
+        self._ledgers: list[Ledger] = []
 
     # --- writing --------------------------------------------------------------------------------
 
@@ -70,17 +76,34 @@ class Repository:
 
     def ledger(self) -> Ledger:
         """The ledger, nothing of it read yet."""
-        return Ledger(self.target, self.digests, exclusive=not self.config.single_writer)
+        self._ledgers.append(Ledger(self.target, self.digests, exclusive=not self.config.single_writer))
+        return self._ledgers[-1]
+
+    @property
+    def reached(self) -> int:
+        """The last entry of the ledger that was read through this object; 0 if none was."""
+        return max((ledger.end for ledger in self._ledgers), default=0)
+
+    def must_read(self) -> None:
+        """Raises ``WriteOnly`` if our key may only write."""
+        if not self.sealing.may_read:
+            raise WriteOnly(
+                "with this password one can back up, and read nothing",
+                subject=self.target.url,
+                next_step="use the password of a key that may read",
+            )
 
     @property
     def marks(self) -> Marks:
-        """What people have marked images with."""
+        """What people have marked images with. Raises ``WriteOnly``."""
+        self.must_read()
         return Marks(self.target, self.digests, not self.config.single_writer)
 
     def forget(self, image: Image) -> None:
         """Let the image be none. Its data stays until a prune. Raises ``ImageMissing`` if it is none already, and
         ``ImageProtected``.
         """
+        self.must_read()
         key = layout.commit_key(image.number, image.id)
         record = commits.state(self.target, self.digests, key)
         if not isinstance(record, Image):
@@ -102,6 +125,7 @@ class Repository:
         ``exact`` walks the ledger instead of trusting the target's listing. A damaged record is told to
         ``on_damage``, or raised (``Damaged``, ``FormatTooNew``).
         """
+        self.must_read()
         found = [record for _, record in self.records(exact=exact, on_damage=on_damage) if isinstance(record, Image)]
         return sorted(found, key=lambda image: (image.taken, image.number))
 
@@ -151,7 +175,8 @@ class Repository:
         return self.reader_of(shelf, ways)
 
     def reader_of(self, shelf: Shelf, ways: Iterable[Callable[[], object]] = ()) -> BlobReader:
-        """A reader of what is on the shelf; ``ways`` put more there when something is missed."""
+        """A reader of what is on the shelf; ``ways`` put more there when something is missed. Raises ``WriteOnly``."""
+        self.must_read()
         return BlobReader(self.target, self.digests, self.codecs, self.config.fanout, shelf, ways)
 
     def _named_segments(self) -> Iterator[str]:

@@ -6,9 +6,10 @@ import attrs
 
 from holdstill.errors import Damaged, FormatTooNew, ObjectMissing
 from holdstill.repository import packs
+from holdstill.repository.codecs import Codecs
 from holdstill.repository.condition import MISSING
 from holdstill.repository.digests import Digests
-from holdstill.repository.index import KnownPack, mark_of
+from holdstill.repository.index import Flags, KnownPack, mark_of
 from holdstill.spi.target import Target
 
 
@@ -27,19 +28,30 @@ class Scrubbed:
         return not self.problem and not self.bad
 
 
-def scrub_one(target: Target, digests: Digests, place: int, pack: KnownPack) -> Scrubbed:
-    """What looks damaged is read once more: a fault on the way here is none of the pack's."""
-    first = _read_one(target, digests, place, pack)
-    return first if first.is_well else _read_one(target, digests, place, pack)
+@attrs.frozen
+class Scrubber:
+    """What it takes to check a pack. Of those that are ``strange`` what is in their blobs is looked at too."""
 
+    target: Target
+    digests: Digests
+    codecs: Codecs
+    strange: Flags
 
-def _read_one(target: Target, digests: Digests, place: int, pack: KnownPack) -> Scrubbed:
-    try:
-        stored, bad = packs.check_whole(digests, pack.key, target.get(pack.key))
-    except ObjectMissing:
-        return Scrubbed(place, 0, MISSING)
-    except (Damaged, FormatTooNew) as damage:
-        return Scrubbed(place, pack.size, damage.message)
-    if mark_of(stored) != pack.mark:
-        return Scrubbed(place, pack.size, "its rows are not those that the index has of it")
-    return Scrubbed(place, pack.size, bad=tuple(bad))
+    def check(self, place: int, pack: KnownPack) -> Scrubbed:
+        """What looks damaged is read once more: a fault on the way here is none of the pack's."""
+        first = self._read(place, pack)
+        return first if first.is_well else self._read(place, pack)
+
+    def _read(self, place: int, pack: KnownPack) -> Scrubbed:
+        try:
+            data = self.target.get(pack.key)
+            stored, bad = packs.check_whole(self.digests, pack.key, data)
+        except ObjectMissing:
+            return Scrubbed(place, 0, MISSING)
+        except (Damaged, FormatTooNew) as damage:
+            return Scrubbed(place, pack.size, damage.message)
+        if mark_of(stored) != pack.mark:
+            return Scrubbed(place, pack.size, "its rows are not those that the index has of it")
+        if self.strange[place] and not bad:
+            bad = packs.check_content(self.digests, self.codecs, stored, data)
+        return Scrubbed(place, pack.size, bad=tuple(bad))
