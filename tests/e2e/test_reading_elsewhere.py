@@ -159,7 +159,8 @@ def test_workers_of_a_sealed_repository_find_the_password_themselves(here, clust
     Engine(state=state).init(url, password=b"only for tests")
 
     class Given(Passwords):
-        are_given = True
+        def is_given(self, url):
+            return True
 
         def password(self, url):
             return b"only for tests"

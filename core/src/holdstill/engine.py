@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,6 @@ from holdstill.model.results import (
     CopyResult,
     Domain,
     Freshness,
-    MapResult,
     PruneResult,
     RepositoryFacts,
     RestoreResult,
@@ -42,13 +41,14 @@ from holdstill.model.results import (
 from holdstill.model.volume import Mode, VolumeFacts
 from holdstill.pipeline.away import asking
 from holdstill.pipeline.backup import Backup
+from holdstill.pipeline.checking import checked
 from holdstill.pipeline.elsewhere import scrubbers
 from holdstill.pipeline.finding import absolute_of, find
 from holdstill.pipeline.importing import Import
 from holdstill.pipeline.numbers import in_own_journal, journalled, void_own_past
 from holdstill.pipeline.recover import Recovered, heal, recover
 from holdstill.pipeline.restore import Restore
-from holdstill.pipeline.survey import SurveyedMap, survey
+from holdstill.pipeline.survey import SurveyedMap, mapped
 from holdstill.pipeline.together import Together
 from holdstill.pipeline.transfer import Transfer
 from holdstill.pipeline.workers import cores
@@ -67,6 +67,7 @@ from holdstill.repository.repository import Repository
 from holdstill.repository.trial import TargetReport, try_target
 from holdstill.repository.upkeep import prune
 from holdstill.repository.verify import verify
+from holdstill.spi.checks import HostReport
 from holdstill.spi.conversation import Conversation
 from holdstill.spi.passwords import Passwords
 
@@ -104,11 +105,14 @@ class Engine:
         digest: str | None = None,
         password: bytes | None = None,
         label: str = "",
+        lock_for: timedelta | None = None,
     ) -> RepositoryFacts:
-        """Make a repository; with a ``password`` a sealed one, whose first key is called ``label``. Raises
-        ``RepositoryExists``, ``UsageError`` for a size or digest that there is not, ``TargetError``.
+        """Make a repository; with a ``password`` a sealed one, whose key is called ``label``; with ``lock_for`` nobody
+        can delete for so long what is stored. Raises ``RepositoryExists``, ``UsageError``, ``TargetUnfit``.
         """
-        return self._access.create(url, chunk_size=chunk_size, digest=digest, password=password, label=label)
+        return self._access.create(
+            url, chunk_size=chunk_size, digest=digest, password=password, label=label, lock_for=lock_for
+        )
 
     @property
     def keys(self) -> KeyChain:
@@ -116,9 +120,7 @@ class Engine:
         return KeyChain(self._access)
 
     def check_target(self, url: str, talk: Conversation) -> TargetReport:
-        """Really try what the target behind ``url`` promises, below the key ``probe``. Never raises for a bad target:
-        it reports.
-        """
+        """Really try what the target behind ``url`` promises, below the key ``probe``. A bad one is reported."""
         with self._plugins.storage_target(url) as target:
             target.prepare()
             return try_target(target, tell=lambda trial: talk.tell(Noted(f"{trial.name}: {trial.outcome}", target.url)))
@@ -171,9 +173,8 @@ class Engine:
             ).run()
 
     def images(self, url: str, talk: Conversation | None = None) -> list[Image]:
-        """Every committed image, the oldest first.
-
-        A damaged record hides no other: it is told as a warning; without a conversation it is raised (``Damaged``).
+        """Every committed image, the oldest first. A damaged record hides no other: it is told as a warning; without a
+        conversation it is raised (``Damaged``).
         """
         with self._open(url) as repository:
             return repository.images(on_damage=None if talk is None else partial(_warn, talk))
@@ -272,24 +273,9 @@ class Engine:
 
     # --- this host ------------------------------------------------------------------------------
 
-    @contextmanager
-    def map(self, volume: str) -> Iterator[SurveyedMap]:
+    def map(self, volume: str) -> AbstractContextManager[SurveyedMap]:
         """Which blocks of a volume are in use. The volume is read as it is, whoever writes to it."""
-        found = find(self._plugins, volume)
-        with (
-            found.open_reader(exclusive=False) as reader,
-            survey(self._plugins, reader, found.facts, None, self._state.scratch) as surveyed,
-        ):
-            facts = attrs.evolve(found.facts, filesystem=surveyed.filesystem)
-            result = MapResult(
-                facts,
-                surveyed.filesystem,
-                surveyed.block_size,
-                surveyed.used_size,
-                surveyed.whole_volume_because,
-                surveyed.notes,
-            )
-            yield SurveyedMap(result, surveyed)
+        return mapped(self._plugins, find(self._plugins, volume), self._state.scratch)
 
     def volumes(self) -> list[VolumeFacts]:
         """Every volume of this host that could be imaged. Raises ``NoProvider`` without a platform plugin."""
@@ -298,6 +284,10 @@ class Engine:
     def providers(self) -> list[PluginRow]:
         """Every plugin, working or broken."""
         return self._plugins.rows()
+
+    def check_host(self, machine: str | None = None) -> HostReport:
+        """What the plugins take for so, asked of this host or of a machine (``ssh://host``). Changes nothing."""
+        return checked(self._plugins, machine, __version__)
 
     def recover(self, talk: Conversation) -> list[Recovered]:
         """Let go of what killed runs of this host left held. Harmless to repeat; runs that live are left alone."""
