@@ -187,7 +187,7 @@ def test_workers_that_see_another_repository_are_refused(stored, cluster, state)
         with pytest.raises(WorkersLost, match="another repository"):
             workers.executor.submit(task, []).result()
         with pytest.raises(RepositoryMissing) as failed:
-            workers.executor.submit(PackCheck("s3://no-such-bucket", "0" * 32), []).result()
+            workers.executor.submit(PackCheck(f"{stored}/nothing", "0" * 32), []).result()
         assert failed.value.next_step, "all that it said came along"
 
 

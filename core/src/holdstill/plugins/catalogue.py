@@ -35,6 +35,8 @@ STORAGE: Final = (
 )  # fmt: skip
 
 CATALOGUE: Final = (
+    # First: fsspec has a protocol of this name too, which is no storage that a repository could be on.
+    Brings("holdstill-dask", "dask", schemes=("dask",)),
     Brings("holdstill-storage", "storage", schemes=STORAGE),
     Brings(
         "holdstill-filesystems",
@@ -46,7 +48,6 @@ CATALOGUE: Final = (
     Brings("holdstill-lvm2", "lvm2", modes=("snapshot",)),
     Brings("holdstill-jfs2", "jfs2", modes=("snapshot", "freeze")),
     Brings("holdstill-remote", "remote", schemes=("ssh",)),
-    Brings("holdstill-dask", "dask", schemes=("dask",)),
     Brings("holdstill-fssnap", "fssnap"),
 )
 
