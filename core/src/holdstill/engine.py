@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -381,7 +381,13 @@ class Engine:
     @contextmanager
     def _open(self, url: str) -> Iterator[Repository]:
         with self._plugins.storage_target(url) as target:
-            yield open_repository(target)
+            yield open_repository(target, self._place())
+
+    def _place(self) -> Path | None:
+        """Without a state folder that can be written to, everything is read from the repository, and kept in memory."""
+        with suppress(HoldstillError):
+            return self._state.repositories
+        return None
 
 
 def _tell_unknown(effective: Effective, talk: Conversation) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import attrs
 
@@ -11,6 +11,8 @@ from holdstill.repository import layout, packs, segments
 from holdstill.repository.digests import Digests
 from holdstill.repository.index import Index
 from holdstill.repository.layout import INDEX, PACKS
+from holdstill.repository.local_index import LocalIndex
+from holdstill.repository.naming import Naming
 from holdstill.repository.rows import Rows
 from holdstill.spi.target import Target
 
@@ -25,13 +27,22 @@ class Shelf:
     target: Target
     digests: Digests
     index: Index = attrs.field(factory=Index)
-    naming: dict[str, list[str]] = attrs.field(factory=dict)
-    """For each pack the segments that name it."""
+    local: LocalIndex | None = None
+    """What this host has read before; without it every segment is read."""
+    naming: Naming = attrs.field(factory=Naming)
     _read: set[str] = attrs.field(factory=set)
 
     def take_listed_segments(self, on_damage: OnDamage) -> None:
         """Every segment that LIST shows. Those that are gone meanwhile are passed over, damaged ones told of."""
-        self.take_segments(sorted(listed.key for listed in self.target.list(INDEX)), on_damage)
+        keys = sorted(listed.key for listed in self.target.list(INDEX) if layout.split_segment_key(listed.key))
+        if self.local is None or self._read or self.index.packs:
+            self.take_segments(keys, on_damage)
+            return
+        with self.local.opened(keys) as (self.index, self.naming):
+            self._read.update(self.naming.segments)
+            known = len(self.index.packs)
+            self.take_segments(keys, on_damage)
+        self.index.pass_over(~self.naming.named(len(self.index.packs))[:known])
 
     def take_segments(self, keys: Iterable[str], on_damage: OnDamage) -> list[str]:
         """These segments. Returns the keys of those that are not there."""
@@ -40,17 +51,19 @@ class Shelf:
             if key not in self._read and layout.split_segment_key(key):
                 self._read.add(key)
                 try:
-                    self.index.add(self._noting(key, segments.unseal(self.digests, key, self.target.get(key))))
+                    self._take(key, list(segments.unseal(self.digests, key, self.target.get(key))))
                 except ObjectMissing:
                     missing.append(key)
                 except (Damaged, FormatTooNew) as damage:
                     on_damage(damage)
         return missing
 
-    def _noting(self, segment: str, found: Iterable[tuple[str, Rows]]) -> Iterator[tuple[str, Rows]]:
-        for pack, stored in list(found):
-            self.naming.setdefault(pack, []).append(segment)
-            yield pack, stored
+    def _take(self, segment: str, found: list[tuple[str, Rows]]) -> None:
+        self.index.add(found)
+        places = [place for pack, _ in found if (place := self.index.place_of(pack)) is not None]
+        self.naming.add(segment, places)
+        for place in places:
+            self.index.use(place)
 
     def listed_packs(self) -> dict[str, int]:
         """Key and size (-1: not told) of every pack that LIST shows."""
@@ -63,8 +76,10 @@ class Shelf:
 
     def take_orphans(self, listed: dict[str, int], on_damage: OnDamage) -> None:
         """Packs that are there and that no segment named: their own footers say what they hold."""
-        for key in sorted(listed.keys() - self.naming.keys()):
-            if self.index.place_of(key) is None:
+        for key in sorted(listed):
+            if (place := self.index.place_of(key)) is not None:
+                self.index.use(place)
+            else:
                 try:
                     size = listed[key] if listed[key] >= 0 else self.target.size(key)
                     self.index.add([(key, packs.read_footer(self.target, self.digests, key, size))])

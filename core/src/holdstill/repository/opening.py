@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from holdstill.errors import ObjectMissing, RepositoryExists, RepositoryMissing
 from holdstill.repository.config import Config
 from holdstill.repository.layout import CONFIG
@@ -39,12 +41,15 @@ def _put_first(target: Target, config: Config) -> bool:
     return True
 
 
-def open_repository(target: Target) -> Repository:
-    """Raises ``RepositoryMissing``, ``Damaged``, ``FormatTooNew``, ``RepositoryError`` (a wheel is missing)."""
+def open_repository(target: Target, place: Path | None = None) -> Repository:
+    """``place``: see ``Repository``.
+
+    Raises ``RepositoryMissing``, ``Damaged``, ``FormatTooNew``, ``RepositoryError`` (a wheel is missing).
+    """
     try:
         data = target.get(CONFIG)
     except ObjectMissing as error:
         raise RepositoryMissing(
             "there is no repository", subject=target.url, next_step="Make one with `holdstill init`."
         ) from error
-    return Repository(target, Config.unsealed(data))
+    return Repository(target, Config.unsealed(data), place)

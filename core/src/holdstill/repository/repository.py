@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import platform
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Final
 
 from holdstill.errors import Damaged, FormatTooNew, ImageMissing, RepositoryError
@@ -14,9 +15,11 @@ from holdstill.repository.blobs import BlobReader
 from holdstill.repository.codecs import Codecs
 from holdstill.repository.config import Config
 from holdstill.repository.digests import Digests, Ids
+from holdstill.repository.index import Index
 from holdstill.repository.layout import IMAGES
 from holdstill.repository.ledger import Ledger
 from holdstill.repository.loading import Shelf, unheard
+from holdstill.repository.local_index import LocalIndex
 from holdstill.repository.marks import Marks
 from holdstill.repository.probe import probe_exclusive_create
 from holdstill.repository.records import Record, Void
@@ -32,8 +35,10 @@ LATEST: Final = "latest"
 class Repository:
     """One repository on one target. Holds no connection of its own: whoever opened the target closes it."""
 
-    def __init__(self, target: Target, config: Config) -> None:
+    def __init__(self, target: Target, config: Config, place: Path | None = None) -> None:
+        """``place``: a folder of this host, for scratch files and for what is cheaper to keep than to read again."""
         self.target = target
+        self._place = place
         self.config = config
         self.digests = Digests(config.digest, config.key)
         self.codecs = Codecs(config.codec)
@@ -46,7 +51,7 @@ class Repository:
         exclusive = not self.config.single_writer
         if exclusive:
             probe_exclusive_create(self.target)
-        shelf = Shelf(self.target, self.digests)
+        shelf = self.shelf(local=True)
         shelf.take_listed_segments(unheard)
         listed = shelf.listed_packs()
         shelf.take_orphans(listed, unheard)
@@ -142,13 +147,21 @@ class Repository:
 
     def blobs(self) -> BlobReader:
         """A reader of chunks, pages and maps."""
-        shelf = Shelf(self.target, self.digests)
+        shelf = self.shelf(local=True)
         ways = (
             lambda: shelf.take_listed_segments(unheard),
             lambda: shelf.take_segments(self._named_segments(), unheard),
             lambda: shelf.take_orphans(shelf.listed_packs(), unheard),
         )
         return self.reader_of(shelf, ways)
+
+    def shelf(self, *, local: bool) -> Shelf:
+        """An empty index to be filled; ``local``: with what this host has read before."""
+        if self._place is None:
+            return Shelf(self.target, self.digests)
+        own, identity = self._place / self.config.repository_id, self.config.repository_id
+        known = LocalIndex(own / "index", identity, self._place) if local else None
+        return Shelf(self.target, self.digests, Index(self._place), known)
 
     def reader_of(self, shelf: Shelf, ways: Iterable[Callable[[], object]] = ()) -> BlobReader:
         """A reader of what is on the shelf; ``ways`` put more there when something is missed."""

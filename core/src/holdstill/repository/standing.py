@@ -87,7 +87,7 @@ class Standing:
 
     def read_packs(self) -> None:
         """Every segment that is listed or named, and the rows of packs that none names."""
-        self.shelf = Shelf(self.repository.target, self.repository.digests)
+        self.shelf = self.repository.shelf(local=False)
         self.shelf.take_listed_segments(unheard)
         self.shelf.take_segments(sorted(self._named), unheard)
         self.listed = self.shelf.listed_packs()
@@ -146,11 +146,7 @@ class Standing:
         """Of the open packs those whose rows are in a segment that a record names, so that no listing is needed to
         find what is in them. One flag more, as above.
         """
-        flags = self.open_packs()
-        for place in np.flatnonzero(flags).tolist():
-            naming = self.shelf.naming.get(self.shelf.index.packs[place].key, ())
-            flags[place] = any(segment in self._named for segment in naming)
-        return flags
+        return self.shelf.naming.named_by(self._named.__contains__, self.open_packs())
 
     def size_of(self, place: int) -> int:
         """The pack's size as it is there, -1 if it is not. What the listing does not say is asked for, once."""

@@ -214,8 +214,7 @@ class _Verification:
 
     def _check_segments(self, named: set[str]) -> tuple[Shelf, dict[str, int]]:
         """The index as a reader would fill it, and the packs that LIST shows."""
-        target = self._repository.target
-        shelf = Shelf(target, self._repository.digests)
+        shelf = self._repository.shelf(local=False)
         shelf.take_listed_segments(self._findings.damage)
         missing = shelf.take_segments(sorted(named), self._findings.damage)
         if missing:  # or replaced since the records were read
