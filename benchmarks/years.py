@@ -1,7 +1,7 @@
 """A repository as it is after years: one huge volume, many small ones, an image of each small one every day.
 
-Config, ledger, records, segments, pages and the rows of packs are real. Chunks are holes in their packs, as long as real
-ones would be: nothing here can be restored, everything else can be done.
+Config, ledger, records, segments, pages and the rows of packs are real. Chunks are holes in their packs, as long as
+real ones would be: nothing here can be restored, everything else can be done.
 """
 
 from __future__ import annotations

@@ -38,9 +38,11 @@ SPILL: Final = 1 << 19
 #: a run on disk is joined with those after it once they have this share of its rows
 _LATER: Final = 4
 #: so many runs are looked through before they are joined
-_MOST_RUNS: Final = 16
+_MOST_RUNS: Final = 24
 #: after looking for so many ids the pages of the runs are let go of
-_LOOKS: Final = 1024
+_LOOKS: Final = 512
+#: packs that are looked at when an index is opened that was on disk
+_SAMPLE: Final = 16
 
 
 @attrs.frozen
@@ -292,6 +294,28 @@ class Index:
         """Find again what is in this pack, if it was passed over."""
         if place < len(self._unsound):
             self._unsound[place] = False
+
+    def start_over(self) -> None:
+        """Find nothing in what is on disk; every pack may be taken in once more, at a new place."""
+        with self._lock:
+            self._sound[:] = False
+            self._unsound[:] = True
+            self.packs.start_over()
+
+    def holds_together(self) -> bool:
+        """Is what is on disk what it was? Looks at a few packs: that all is damaged must be noticed here, that
+        little is costs only what is not found.
+        """
+        for place in range(0, len(self.packs), max(1, len(self.packs) // _SAMPLE)):
+            known = self.packs[place]
+            stored = self._stored(known)
+            if not known.rows or mark_of(stored) != known.mark:
+                return False
+            for kind in BlobKind:
+                ids = stored["id"][stored["kind"] == kind].tobytes()
+                if ids and not self.locate(kind, ids, lambda rows: np.ones(len(rows), dtype=np.bool_))[0].all():
+                    return False
+        return True
 
     def relax(self) -> None:
         """Hold no pages of what is on disk in memory."""

@@ -32,6 +32,7 @@ INDEX: Final = "index/"
 IMAGES: Final = "images/"
 MARKS: Final = "marks/"
 CHECKS: Final = "checks/"
+ROLLS: Final = "rolls/"
 
 _RANDOM = r"(?P<random>[0-9a-f]{32})"
 _NUMBER = r"(?P<number>[0-9]{10})"
@@ -39,6 +40,7 @@ _OF_PACK: Final = re.compile(f"packs/{_NUMBER}/{_RANDOM}")
 _OF_SEGMENT: Final = re.compile(f"index/{_NUMBER}/{_RANDOM}")
 _OF_COMMIT: Final = re.compile(f"images/{_NUMBER}-{_RANDOM}")
 _OF_LIST: Final = re.compile(f"lists/{_RANDOM}")
+_OF_ROLL: Final = re.compile(r"rolls/64/(?P<place>[0-9]{10})")
 _OF_CHECK: Final = re.compile(f"checks/{_RANDOM}")
 
 
@@ -53,6 +55,8 @@ class ObjectKind(enum.IntEnum):
     PACK = 6
     UPKEEP = 7
     LIST = 8
+    ROLL = 9
+    PULSE = 10
     MARK = 12
     CHECK = 13
 
@@ -90,6 +94,16 @@ def list_key(random: str) -> str:
     return f"lists/{random}"
 
 
+def roll_key(place: int) -> str:
+    """Copies of the ledger's entries ``64 * (place - 1) + 1`` to ``64 * place``."""
+    return f"rolls/64/{place:010d}"
+
+
+def pulse_key(number: int) -> str:
+    """What the writer ``number`` overwrites while it lives."""
+    return f"pulse/{number:010d}"
+
+
 def mark_key(number: int, nonce: str, place: int) -> str:
     """The mark ``place`` (from 1) of the image of writer ``number``."""
     return f"marks/{number:010d}-{nonce}/{place:010d}"
@@ -113,6 +127,12 @@ def split_segment_key(key: str) -> tuple[int, str] | None:
 def split_commit_key(key: str) -> tuple[int, str] | None:
     """Number and nonce of a commit key; None if it is none."""
     return _split(_OF_COMMIT, key)
+
+
+def split_roll_key(key: str) -> int | None:
+    """The place of a roll; None if it is none."""
+    found = _OF_ROLL.fullmatch(key)
+    return int(found["place"]) if found else None
 
 
 def is_list_key(key: str) -> bool:

@@ -44,6 +44,15 @@ class Shelf:
             self.take_segments(keys, on_damage)
         self.index.pass_over(~self.naming.named(len(self.index.packs))[:known])
 
+    def start_over(self, on_damage: OnDamage) -> None:
+        """Believe nothing that this host has kept: every segment is read."""
+        if self.local is not None:
+            self.local.forget()
+            self.local, self.naming = None, Naming()
+            self._read.clear()
+            self.index.start_over()
+            self.take_listed_segments(on_damage)
+
     def take_segments(self, keys: Iterable[str], on_damage: OnDamage) -> list[str]:
         """These segments. Returns the keys of those that are not there."""
         missing = []

@@ -54,7 +54,7 @@ class LocalIndex:
         descriptor = self._locked()
         try:
             index, naming = self._loaded(listed)
-            index.on_unsound = self.forget
+            index.on_unsound = self.forget if index.packs else index.on_unsound
             before = len(naming.segments)
             if descriptor is not None:
                 index.new_file = self._new_file
@@ -101,7 +101,8 @@ class LocalIndex:
         rows = table["rows"].astype(np.int64)
         if 2 * rows[named].sum() < rows.sum():
             return fresh  # mostly of packs that are gone
-        return Index(self.scratch, PackTable(table), runs), naming
+        index = Index(self.scratch, PackTable(table), runs)
+        return (index, naming) if index.holds_together() else fresh
 
     def _run(self, name: str, count: int) -> Run:
         with (self.folder / name).open("rb") as file:

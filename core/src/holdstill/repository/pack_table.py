@@ -68,6 +68,11 @@ class PackTable(Sequence[KnownPack]):
             at += 1
         return None
 
+    def start_over(self) -> None:
+        """None is found by its key any more; each may be appended once more."""
+        self._places = {}
+        self._first_new = 0
+
     def owners(self, ordinals: NDArray[np.int64]) -> NDArray[np.int64]:
         """The places of the packs whose rows these are."""
         firsts = self._table["first"][: self._count]

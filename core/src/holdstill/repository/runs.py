@@ -19,7 +19,7 @@ Places = NDArray[np.uint32]
 #: bytes that one row takes on disk: the row, its id's prefix, its place, its offset
 ROW_SIZE: Final = STORED.itemsize + 8 + 4 + 4
 #: rows that are sorted, or bytes that are copied, at once
-_AT_ONCE: Final = 1 << 20
+_AT_ONCE: Final = 1 << 18
 _COPIED: Final = 8 << 20
 
 
@@ -112,9 +112,10 @@ def _shares(runs: Sequence[Run], count: int) -> Iterator[Table]:
     """The table of all rows, one range of prefixes after the other. Prefixes are evenly spread, being digests."""
     number = -(-count // _AT_ONCE)
     bounds = [share * (1 << 64) // number for share in range(number)]
-    ends = [
-        [int(np.searchsorted(run.table.prefixes, np.uint64(bound))) for bound in bounds] + [run.count] for run in runs
-    ]
+    ends = []
+    for run in runs:
+        ends.append([*np.searchsorted(run.table.prefixes, np.array(bounds, dtype=np.uint64)).tolist(), run.count])
+        run.relax()
     firsts = np.cumsum([0, *(run.count for run in runs)])
 
     def share_of(share: int) -> Table:

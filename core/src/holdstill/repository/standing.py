@@ -37,16 +37,18 @@ class Standing:
     """Writers that may still commit, as far as we know."""
     shelf: Shelf = attrs.field(init=False)
     listed: dict[str, int] = attrs.field(init=False)
+    _shown: dict[str, int] = attrs.field(init=False)
+    """The commit keys that a listing shows, and sizes."""
     _settled: set[int] = attrs.field(factory=set)
     _named: set[str] = attrs.field(factory=set)
     _sizes: dict[int, int] = attrs.field(factory=dict)
     _doubted: set[int] = attrs.field(factory=set)
 
     def __attrs_post_init__(self) -> None:
-        self.ledger = self.repository.ledger()
-        shown = [listed.key for listed in self.repository.target.list(IMAGES)]
+        self.ledger = self.repository.ledger(kept=True)
+        self._shown = {listed.key: listed.size for listed in self.repository.target.list(IMAGES)}
         self.read_ledger()
-        self._know_all(shown)
+        self._know_all(self._shown)
         self.read_packs()
 
     def _know_all(self, shown: Collection[str]) -> None:
@@ -73,7 +75,7 @@ class Standing:
         for number, begin in self.ledger.begun.items():
             if number in self._settled:
                 continue
-            record = commits.state(self.repository.target, self.repository.digests, begin.commit)
+            record = self.repository.record(begin.commit, self._shown.get(begin.commit, -1))
             if record is None:
                 self.undecided[number] = begin
                 continue
@@ -84,6 +86,7 @@ class Standing:
                 self.images[number] = record
             if isinstance(record, Upkeep):
                 self._named.difference_update(record.replaces)
+        self.repository.keep()
 
     def read_packs(self) -> None:
         """Every segment that is listed or named, and the rows of packs that none names."""

@@ -174,6 +174,8 @@ class _Verification:
         self._ledger = self._repository.ledger()
         for damage in self._ledger.examine(last):
             self._findings.damage(damage)
+        for damage in self._ledger.damaged_rolls():
+            self._findings.damage(damage)
         for key, number in self._shown.items():
             if number in self._ledger.lists or (
                 number in self._ledger.begun and self._ledger.begun[number].commit != key
