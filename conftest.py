@@ -7,6 +7,9 @@ from types import FrameType
 
 from hypothesis import HealthCheck, settings
 
+#: real servers, for whichever test asks
+pytest_plugins = ("holdstill_testing.server_fixtures",)
+
 
 def _stay(_signal: int, _frame: FrameType | None) -> None:
     """Nothing: but unlike a signal that is ignored, a handler is not inherited by the programs that tests start."""

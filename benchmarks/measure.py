@@ -45,6 +45,22 @@ def run(command: str, output: Path, env: dict[str, str] | None = None) -> Cost:
     return Cost(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, peak)
 
 
+def warm(volume: Path) -> None:
+    """Bring a volume into the page cache."""
+    with volume.open("rb", buffering=0) as file:
+        while file.read(4 << 20):
+            pass
+
+
+def cool(folder: Path) -> None:
+    """Put every file below out of the page cache: whoever restores did not write the store a moment ago."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 class _Watch:
     """Looks at a process group every few hundredths of a second and keeps the largest sum of resident memory."""
 

@@ -39,6 +39,8 @@ udevadm udev
 spin spin
 gcc gcc
 gencat libc6-dev
+sshd openssh-server
+ssh-keygen openssh-client
 LIST
 # What needs a kernel of its own (device-mapper) runs in a virtual machine, with this one.
 ls /boot/vmlinuz-* >/dev/null 2>&1 || packages="$packages linux-image-amd64"

@@ -42,8 +42,11 @@ def assert_nothing_is_lost(scene, place, stored):
     again = bench.back_up(scene.volume)
     kept = before - sum(scene.packs.values())
     assert again.sizes.stored_size + kept <= stored + OVERHEAD, "what the killed run stored is used"
+    assert again.resumed_size <= kept
     if committed == 2:
-        assert again.new_chunks == 0
+        assert (again.new_chunks, again.resumed_size) == (0, 0)
+    else:
+        assert again.resumed_size + OVERHEAD >= kept, "and it is told"
     assert scene.assert_every_image_comes_back(place) == committed + 1
     assert bench.findings() == ()
     return committed

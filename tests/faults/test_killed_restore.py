@@ -38,24 +38,29 @@ def assert_none_or_whole(scene, target, before):
     return now == scene.due_first
 
 
-def assert_can_be_done_again(scene, target):
-    assert scene.bench.restore(scene.image, target).proved
+def job(scene, target, resume):
+    return restore, scene.bench.url, scene.image, target, str(scene.bench.state), None, resume
+
+
+def assert_can_be_done_again(scene, target, resume):
+    assert scene.bench.restore(scene.image, target, resume=resume).proved
     assert digest(target) == scene.due_first
 
 
-def test_killed_at_enumerated_points(scene, fresh_target, record_property):
+@pytest.mark.parametrize("resume", [False, True], ids=["anew", "resumed"])
+def test_killed_at_enumerated_points(scene, fresh_target, record_property, resume):
     with fresh_target("count") as target:
-        total = run_until(Point(), restore, scene.bench.url, scene.image, target, str(scene.bench.state)).calls
+        total = run_until(Point(), *job(scene, target, resume)).calls
     assert total > 10
-    chosen = range(1, total + 1) if full() else sorted({1, total, *dice("restore").sample(range(1, total), 8)})
+    chosen = range(1, total + 1) if full() else sorted({1, total, *dice("restore").sample(range(1, total), 6)})
     whole = 0
     for at in chosen:
         with fresh_target(at) as target:
             before = digest(target) if Path(target).exists() else None
-            ended = run_until(Point(at), restore, scene.bench.url, scene.image, target, str(scene.bench.state))
+            ended = run_until(Point(at), *job(scene, target, resume))
             assert ended.killed or ended.calls < at, "a restore does not always have the same number of steps"
             whole += assert_none_or_whole(scene, target, before)
-            assert_can_be_done_again(scene, target)
+            assert_can_be_done_again(scene, target, resume)
     assert whole, "the last points lie behind the head"
     assert whole < len(chosen)
     record_property("rounds", len(chosen))
@@ -65,14 +70,15 @@ def test_killed_at_enumerated_points(scene, fresh_target, record_property):
 def test_killed_at_any_instant(scene, fresh_target, record_property):
     draw, killed = dice("restore instants"), 0
     with fresh_target("calm") as target:
-        seconds = run_until(Point(), restore, scene.bench.url, scene.image, target, str(scene.bench.state)).seconds
+        seconds = run_until(Point(), *job(scene, target, resume=False)).seconds
     for number in range(rounds(60)):
         with fresh_target(number) as target:
             before = digest(target) if Path(target).exists() else None
             instant = draw.uniform(0, seconds)
-            killed += run_for(instant, restore, scene.bench.url, scene.image, target, str(scene.bench.state)).killed
+            resume = bool(number % 2)
+            killed += run_for(instant, *job(scene, target, resume)).killed
             assert_none_or_whole(scene, target, before)
-            assert_can_be_done_again(scene, target)
+            assert_can_be_done_again(scene, target, resume)
     record_property("rounds", rounds(60))
     record_property("faults", killed)
     assert scene.bench.findings() == ()

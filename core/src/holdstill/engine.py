@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -33,8 +32,9 @@ from holdstill.model.results import (
     VerifyResult,
 )
 from holdstill.model.volume import Mode, VolumeFacts
+from holdstill.pipeline.away import asking
 from holdstill.pipeline.backup import Backup
-from holdstill.pipeline.finding import find
+from holdstill.pipeline.finding import absolute_of, find
 from holdstill.pipeline.importing import Import
 from holdstill.pipeline.numbers import journalled, void_own_past
 from holdstill.pipeline.recover import Recovered, heal, recover
@@ -289,7 +289,7 @@ class Engine:
 
     def volumes(self) -> list[VolumeFacts]:
         """Every volume of this host that could be imaged. Raises ``NoProvider`` without a platform plugin."""
-        return self._plugins.list_volumes()
+        return self._plugins.list_volumes(asking())
 
     def providers(self) -> list[PluginRow]:
         """Every plugin, working or broken."""
@@ -376,7 +376,7 @@ class Engine:
         try:
             return Names.of(find(self._plugins, volume).facts)
         except VolumeError:
-            return Names(os.path.abspath(volume), identity=volume)  # noqa: PTH100  # as ``find`` does
+            return Names(absolute_of(volume), identity=volume)
 
     @contextmanager
     def _open(self, url: str) -> Iterator[Repository]:

@@ -184,6 +184,41 @@ class CommandFailed(HoldstillError):
     id = "command.failed"
 
 
+# --- other machines ----------------------------------------------------------------------------
+
+
+class MachineError(HoldstillError):
+    """Something about another machine that a volume is on."""
+
+    id = "machine"
+
+
+class MachineUnreachable(MachineError, ConnectionError):
+    """There is no way to it, or it cannot be driven: nobody answers, or what answers has no shell."""
+
+    id = "machine.unreachable"
+    retryable = True
+
+
+class HostKeyRefused(MachineError):
+    """Its key is not known here, or is another one than the one that is known."""
+
+    id = "machine.host-key"
+
+
+class LoginRefused(MachineError):
+    """It does not let us in."""
+
+    id = "machine.login"
+
+
+class MachineLost(MachineError, ConnectionError):
+    """The connection ended while something was under way there. Whether that was done is not known."""
+
+    id = "machine.lost"
+    retryable = True
+
+
 # --- storage targets ---------------------------------------------------------------------------
 
 

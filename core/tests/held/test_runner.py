@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from holdstill.errors import Cancelled
+from holdstill.errors import Cancelled, PluginError
 from holdstill.held.runner import ProcessRunner, survivors
 from holdstill.model.events import Warned
 from holdstill.spi.conversation import Conversation
@@ -157,3 +157,30 @@ def test_survivors_of_a_run_are_found_and_waited_for():
     finally:
         process.kill()
         process.wait()
+
+
+def test_bytes_flow_through_a_program(runner):
+    flow = runner.stream(python("import sys; sys.stdout.write(sys.stdin.read()[::-1]); sys.stderr.write('said')"))
+    flow.into.write(b"abc")
+    flow.into.close()
+
+    assert flow.out.read() == b"cba"
+    assert flow.close() == flow.close()
+    assert flow.close() in ("said", "")  # it may have been ended before it could say it
+    assert flow.out.closed
+
+
+def test_a_flow_that_is_closed_ends_its_program_and_what_that_started(runner, tmp_path):
+    code = "import subprocess, sys; c = subprocess.Popen(['sleep', '600']); print(c.pid, flush=True); c.wait()"
+    flow = runner.stream(python(code))
+    child = int(flow.out.readline())
+
+    flow.close()
+
+    while is_alive(child):
+        time.sleep(0.01)
+
+
+def test_a_flow_that_cannot_be_started(runner):
+    with pytest.raises(PluginError, match="/no/such/program: it cannot be started"):
+        runner.stream(("/no/such/program",))

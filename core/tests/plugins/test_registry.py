@@ -8,7 +8,7 @@ from holdstill.model.blockmap import BlockMap, WholeVolume
 from holdstill.model.compatibility import CompatTable, Verdict
 from holdstill.model.extents import Extents
 from holdstill.model.managed import Managed
-from holdstill.model.volume import FilesystemFacts
+from holdstill.model.volume import FilesystemFacts, Mode
 from holdstill.plugins.hookspecs import API, hookimpl
 from holdstill.plugins.registry import Plugins
 from holdstill.spi.compatibility import Compatibility
@@ -21,6 +21,7 @@ from holdstill.spi.runner import NoRunner
 from holdstill.spi.still import HoldRequest
 from holdstill.spi.volume import Volume
 from holdstill_testing.fakes.answering_plugin import Plugin
+from holdstill_testing.fakes.memory_machine import MemoryMachine
 from holdstill_testing.fakes.memory_target import MemoryTarget
 from holdstill_testing.fakes.memory_volume import MemoryReader, MemoryVolume
 from holdstill_testing.fakes.recorded_holds import RecordedHolds
@@ -91,6 +92,43 @@ class Twice(Plugin):
 def test_a_plugin_has_one_answer():
     with pytest.raises(PluginError, match="implements identify twice"):
         Plugins.of(Twice("eager", identify=MemoryVolume(b""))).identify("/x")
+
+
+# --- other machines ------------------------------------------------------------------------------
+
+
+def test_a_machine_is_reached_by_who_has_the_scheme():
+    machine = MemoryMachine("ssh://host", "aix")
+    knows = Plugin("remote", schemes=["ssh"], reach=machine)
+    plugins = Plugins.of(knows, Plugin("other", schemes=["telnet"], reach=MemoryMachine("x", "x")))
+
+    assert plugins.reach("ssh://host", NoRunner()) is machine
+    assert knows.asked == [("reach", "ssh://host")]
+
+
+@pytest.mark.parametrize("plugins", [Plugins.of(), Plugins.of(Plugin("remote", schemes=["ssh"]))])
+def test_a_machine_that_nobody_reaches(plugins):
+    with pytest.raises(NoProvider, match="ssh://: no installed plugin reaches such machines"):
+        plugins.reach("ssh://host", NoRunner())
+
+
+def test_what_is_on_another_machine_is_asked_of_who_serves_its_system():
+    volume, gone = MemoryVolume(b"", "/dev/x"), Undone(UndoState.REMOVED)
+    machine = volume.machine = MemoryMachine("ssh://host", "sunos5")
+    here, there = (
+        Plugin("here", modes=["static"]),
+        Plugin("there", systems=["aix", "sunos"], identify=volume, undo=gone),
+    )
+    there.info = attrs.evolve(there.info, modes=("static",))
+    plugins = Plugins.of(here, there)
+
+    assert plugins.identify("/dev/x", machine.runner, machine) is volume
+    assert plugins.undo("kind", 1, {}, machine=machine) == gone
+    assert plugins.manage(volume, NoRunner()) is None
+    with pytest.raises(PluginError, match="there of this process: snapshot returned NoneType"):
+        plugins.snapshot(volume, HoldRequest("run", RecordedHolds(), mode=Mode.STATIC))
+    assert here.asked == []
+    assert plugins.identify("/dev/x", machine.runner, MemoryMachine("ssh://host", "linux")) is None
 
 
 # --- list_volumes --------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ import subprocess
 
 import pytest
 
+from holdstill_testing import processes
+
 
 def test_init_tells_what_it_made(hold, tmp_path):
     ran = hold("init", "--repo", tmp_path / "r", "--chunk-size", "64K", "--digest", "blake2b")
@@ -348,3 +350,29 @@ def test_bash_completes(hold, tmp_path, typed, expected):
     done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True)
 
     assert set(done.stdout.split()) == expected
+
+
+def test_a_resumed_restore_says_how_much_was_there(hold, repo, image, tmp_path):
+    target = tmp_path / "target"
+    assert hold("restore", image, "--to-file", target, repo=repo).code == 0
+
+    ran = hold("--yes", "restore", image, "--to", target, "--resume", repo=repo)
+
+    assert ran.code == 0
+    size = target.stat().st_size
+    assert f"kept         {size // (1 << 20)}.0 MiB of {size // (1 << 20)}.0 MiB was there already" in ran.out
+    told = hold("--yes", "restore", image, "--to", target, "--resume", "--json", repo=repo).result
+    assert (told["kept_size"], told["written_size"]) == (size, 0)
+
+
+def test_a_backup_after_one_that_was_killed_says_what_was_there(hold, repo, volume, tmp_path):
+    job = (processes.back_up, str(repo), str(volume), str(tmp_path / "state"))
+    assert hold("init", repo=tmp_path / "other").code == 0
+    calm = (job[0], str(tmp_path / "other"), *job[2:])
+    total = processes.run_until(processes.Point(calls=("link",)), *calm).calls
+    assert processes.run_until(processes.Point(total - 1, ("link",)), *job).killed, "all is stored, nothing committed"
+
+    ran = hold("backup", volume, repo=repo)
+
+    assert "was stored already, by a run that ended without an image" in ran.out
+    assert "0 new chunks" in ran.out

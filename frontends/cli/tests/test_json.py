@@ -77,7 +77,7 @@ def test_every_failure_is_a_result(hold, repo, published, schema, words):
 def test_a_backup_has_the_promised_fields(hold, repo, volume):
     result = hold("backup", "--json", volume, repo=repo).result
 
-    assert list(result) == ["event", "ok", *BACKUP_FIELDS, "unread", "notes", "warnings"]
+    assert list(result) == ["event", "ok", *BACKUP_FIELDS, "resumed_size", "unread", "notes", "warnings"]
     assert result["volume"] == str(volume)
     assert result["filesystem"] == "ext4"
 

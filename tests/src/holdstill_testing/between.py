@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from holdstill.plugins.registry import Plugins
+from holdstill.spi.machine import Machine
+from holdstill.spi.runner import Runner
 from holdstill.spi.target import Target
 from holdstill.spi.volume import Volume
 
@@ -25,7 +27,7 @@ class PutBetween(Plugins):
         """What is installed opens it."""
         return self._of_target(super().storage_target(url))
 
-    def identify(self, path: str) -> Volume | None:
+    def identify(self, path: str, runner: Runner | None = None, machine: Machine | None = None) -> Volume | None:
         """What is installed identifies it."""
-        volume = super().identify(path)
+        volume = super().identify(path, runner, machine)
         return None if volume is None else self._of_volume(volume)

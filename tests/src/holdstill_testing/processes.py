@@ -139,14 +139,23 @@ def back_up(repository: str, volume: str, state: str, mode: str = "auto", worker
     engine.backup(repository, BackupRequest(volume, mode=Mode(mode)), Conversation())
 
 
-def restore(repository: str, image: str, target: str, state: str, workers: int | None = None) -> None:
+def restore(
+    repository: str,
+    image: str,
+    target: str,
+    state: str,
+    workers: int | None = None,
+    resume: bool = False,
+) -> None:
     """One restore, onto something that is there or into a new file, on every core unless told otherwise."""
     from holdstill.engine import Engine
     from holdstill.model.requests import RestoreRequest
     from holdstill_testing.conversations import Agreeing
 
     there = Path(target).exists()
-    request = RestoreRequest(image, to_volume=target if there else None, to_file=None if there else target)
+    request = RestoreRequest(
+        image, to_volume=target if there else None, to_file=None if there else target, resume=resume
+    )
     Engine(state=state, workers=workers).restore(repository, request, Agreeing())
 
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Final
 
-from holdstill.errors import Cancelled
+from holdstill.errors import Cancelled, PluginError
 from holdstill.model.events import Warned
 from holdstill.spi.conversation import Conversation
-from holdstill.spi.runner import Ran, Runner
+from holdstill.spi.runner import Flow, Ran, Runner
 
 #: the environment variable that says for which run a program works
 RUN: Final = "HOLDSTILL_RUN"
@@ -76,19 +76,32 @@ class ProcessRunner(Runner):
             raise interrupted
         return False
 
+    def stream(self, argv: Sequence[str]) -> Flow:
+        """See ``Runner``."""
+        err = self._paper()
+        try:
+            return ProcessFlow(self._start(argv, subprocess.PIPE, subprocess.PIPE, err), err)
+        except (OSError, ValueError) as error:
+            err.close()
+            raise PluginError(f"it cannot be started: {error}", subject=argv[0], next_step="install it") from error
+
+    def _start(self, argv: Sequence[str], into: int, out: int | IO[bytes], err: IO[bytes]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(  # noqa: S603  # no shell; what is run is the caller's to know
+            list(argv),
+            bufsize=0,
+            stdin=into,
+            stdout=out,
+            stderr=err,
+            close_fds=True,
+            start_new_session=True,
+            cwd="/",
+            env={**os.environ, "LC_ALL": "C", "LANGUAGE": "C", RUN: self._run},
+        )
+
     def _started(self, argv: Sequence[str], wait: Callable[[subprocess.Popen[bytes]], bool]) -> Ran:
         with self._paper() as out, self._paper() as err:
             try:
-                process = subprocess.Popen(  # noqa: S603  # no shell; what is run is the caller's to know
-                    list(argv),
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=err,
-                    close_fds=True,
-                    start_new_session=True,
-                    cwd="/",
-                    env={**os.environ, "LC_ALL": "C", "LANGUAGE": "C", RUN: self._run},
-                )
+                process = self._start(argv, subprocess.DEVNULL, out, err)
             except (OSError, ValueError) as error:
                 return Ran(tuple(argv), 127, "", f"{argv[0]} cannot be started: {error}")
             late = wait(process)
@@ -96,6 +109,30 @@ class ProcessRunner(Runner):
 
     def _paper(self) -> IO[bytes]:
         return tempfile.TemporaryFile(dir=self._scratch)
+
+
+class ProcessFlow(Flow):
+    """A process with pipes."""
+
+    def __init__(self, process: subprocess.Popen[bytes], err: IO[bytes]) -> None:
+        """Of a process that was started with both pipes, and the file that it writes its errors to."""
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self.into, self.out = process.stdin, process.stdout
+        self._process = process
+        self._err = err
+        self._said: str | None = None
+
+    def close(self) -> str:
+        """See ``Flow``."""
+        if self._said is None:
+            with contextlib.suppress(OSError):
+                self.into.close()
+            _end(self._process)
+            self.out.close()
+            self._said = _text(self._err)
+            self._err.close()
+        return self._said
 
 
 def survivors(run: str, patience: float) -> list[int]:

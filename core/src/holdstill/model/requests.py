@@ -90,6 +90,8 @@ class RestoreRequest:
     unmount: bool = False
     to_new_volume: str | None = None
     """Make this volume first, large enough for the image; a provider knows the name (``vg/lv``)."""
+    resume: bool = False
+    """Read what is on the target, and write only what differs: after a restore that was killed, or onto an old copy."""
 
 
 @attrs.frozen

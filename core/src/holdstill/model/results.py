@@ -32,6 +32,8 @@ class BackupResult:
     unread: tuple[Unread, ...] = ()
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    resumed_size: int = 0
+    """Of ``sizes.image_size`` what runs had stored that ended without an image: it was not stored again."""
 
 
 @attrs.frozen
@@ -46,6 +48,8 @@ class RestoreResult:
     seconds: float
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    kept_size: int = 0
+    """With ``resume``: bytes of the volume that were on the target already, and were left alone."""
 
 
 @attrs.frozen

@@ -58,9 +58,9 @@ class VolumeFacts:
     """A volume as ``identify`` found it. Frozen: it says how things were, not how they are."""
 
     path: str
-    """What the user named, made absolute."""
+    """What the user named, made absolute. On another machine: a URL."""
     device: str
-    """What is read: the device node or file behind ``path``."""
+    """What is read: the device node or file behind ``path``, as its own machine calls it."""
     kind: VolumeKind
     size: int
     logical_sector: int = 512
@@ -80,8 +80,9 @@ class VolumeFacts:
 
     @property
     def names(self) -> frozenset[str]:
-        """What a user may call it."""
-        return frozenset({self.path, self.device, self.identity} - {""})
+        """What a user may call it. On another machine the device alone would name one of this host."""
+        names = {self.path, self.identity} if "://" in self.path else {self.path, self.device, self.identity}
+        return frozenset(names - {""})
 
     @property
     def in_use(self) -> bool:

@@ -22,6 +22,7 @@ from holdstill.model.managed import Managed
 from holdstill.model.orders import BackupOrder
 from holdstill.model.results import BackupResult
 from holdstill.model.volume import Consistency, Mode, VolumeFacts
+from holdstill.pipeline import away
 from holdstill.pipeline.changes import Changes, copy_changes, since_last
 from holdstill.pipeline.commands import Commands
 from holdstill.pipeline.copying import Copier
@@ -77,7 +78,7 @@ class Backup:
         commands = Commands.of(self.request)
         self._stage("identify", self.request.volume)
         volume = find(self.plugins, self.request.volume)
-        image: Image | None = None
+        image, resumed_size = None, 0
         try:
             with Journal.begin(self.state.journals) as journal, ExitStack() as held:
                 managed = self._managed(volume, journal)
@@ -90,12 +91,13 @@ class Backup:
                 facts = attrs.evolve(volume.facts, filesystem=surveyed.filesystem)
                 if self.imported is not None:
                     facts = self.imported.admitted(facts)
-                work = _Work(facts, still, reader, surveyed, taken, began, journal, managed, notes)
+                host = volume.machine.name if volume.machine else platform.node()
+                work = _Work(facts, host, still, reader, surveyed, taken, began, journal, managed, notes)
                 if self.request.dry_run:
                     return work.planned(self.request.mode)
-                image = self._until_committed(work)
+                image, resumed_size = self._until_committed(work)
                 self._keep(work, image)
-            return _result(image, work, commands.warnings)
+            return _result(image, work, resumed_size, commands.warnings)
         except LeftHeld as left:
             if image is None:
                 raise
@@ -105,8 +107,8 @@ class Backup:
         """Who manages the volume, as the image keeps it. Raises ``VolumeUnusable`` if its manager objects."""
         if self.imported is not None:
             return self.imported.managed
-        runner = ProcessRunner(journal.run, self.state.scratch, self.talk)
-        manager = self.plugins.manage(volume, runner)
+        local = ProcessRunner(journal.run, self.state.scratch, self.talk)
+        manager = self.plugins.manage(volume, away.programs(volume.machine, journal.run, local))
         if manager is None:
             return None
         if objections := manager.objections(self.request.mode, as_raw=self.request.as_raw):
@@ -146,8 +148,10 @@ class Backup:
         with patiently(self.talk, "giving it back", path):
             still.release()
 
-    def _until_committed(self, work: _Work) -> Image:
-        """A fence only costs another number: what was stored is found again, so the second time is reading only."""
+    def _until_committed(self, work: _Work) -> tuple[Image, int]:
+        """The image, and how much of it runs had stored that ended. A fence only costs another number: what was stored
+        is found again, so the second time is reading only.
+        """
         void_own_past(self.repository, self.state.journals)
         fenced: Fenced | None = None
         for _ in range(_BEGINNINGS):
@@ -161,7 +165,7 @@ class Backup:
         assert fenced is not None
         raise fenced
 
-    def _store(self, work: _Work) -> Image:
+    def _store(self, work: _Work) -> tuple[Image, int]:
         chunk_size = self.repository.config.chunk_size
         with (
             self.repository.begin(platform.node()) as session,
@@ -182,7 +186,8 @@ class Backup:
                 read_along=self.request.gap_size,
                 pace=Pace(self.request.limit_rate, self.talk),
             )
-            return self._commit(work, copier, self._copied(work, copier, maps))
+            image = self._commit(work, copier, self._copied(work, copier, maps))
+            return image, session.resumed_size
 
     def _copied(self, work: _Work, copier: Copier, maps: ExitStack) -> Settled:
         meter = Meter(self.talk.tell, "read", work.facts.path, work.surveyed.used_size)
@@ -248,7 +253,7 @@ class Backup:
             Image(
                 id="",
                 number=session.number,
-                host=platform.node(),
+                host=work.host,
                 taken=work.taken,
                 volume=work.facts,
                 mode=(self.imported and self.imported.mode) or work.still.mode,
@@ -296,6 +301,8 @@ class _Work:
     """What is held, and what is known of it."""
 
     facts: VolumeFacts
+    host: str
+    """Whose volume it is."""
     still: WatchedStill
     reader: Reader
     surveyed: Surveyed
@@ -312,7 +319,7 @@ class _Work:
         return BackupResult(
             image=None,
             volume=self.facts,
-            host=platform.node(),
+            host=self.host,
             mode=held,
             consistency=Consistency.FUZZY if fuzzy else Consistency.POINT_IN_TIME,
             whole_volume_because=self.surveyed.whole_volume_because,
@@ -351,7 +358,7 @@ def _committed_but(left: LeftHeld, image: Image) -> LeftHeld:
     )
 
 
-def _result(image: Image, work: _Work, warnings: Sequence[str]) -> BackupResult:
+def _result(image: Image, work: _Work, resumed_size: int, warnings: Sequence[str]) -> BackupResult:
     lost = sum(unread.length for unread in image.unread)
     return BackupResult(
         image=image.id,
@@ -367,4 +374,5 @@ def _result(image: Image, work: _Work, warnings: Sequence[str]) -> BackupResult:
         unread=image.unread,
         notes=image.notes,
         warnings=((f"{lost} bytes could not be read and are zero in the image",) if lost else ()) + tuple(warnings),
+        resumed_size=resumed_size,
     )

@@ -7,16 +7,24 @@ import os
 from holdstill.errors import PluginError, ReadFault, StructureFault, UsageError
 from holdstill.model.volume import VolumeFacts
 from holdstill.pipeline import plainfile
+from holdstill.pipeline.away import asking, is_away, volume_at
 from holdstill.plugins.registry import Plugins
 from holdstill.spi.volume import Volume
 
 
 def find(plugins: Plugins, path: str) -> Volume:
-    """The volume behind ``path``, from the platform plugin, else as a plain file. Raises ``VolumeError`` and its
-    kinds.
+    """The volume behind ``path``, from the platform plugin, else as a plain file; a URL's on its machine. Raises
+    ``VolumeError`` and its kinds, ``MachineError`` and its kinds.
     """
-    absolute = os.path.abspath(path)  # noqa: PTH100  # links stay as the user named them
-    return plugins.identify(absolute) or plainfile.identify(absolute)
+    if is_away(path):
+        return volume_at(plugins, path)
+    absolute = absolute_of(path)
+    return plugins.identify(absolute, asking()) or plainfile.identify(absolute)
+
+
+def absolute_of(path: str) -> str:
+    """What the user named, made absolute; links stay as the user named them."""
+    return path if is_away(path) else os.path.abspath(path)  # noqa: PTH100
 
 
 def given_snapshot(plugins: Plugins, path: str, origin: VolumeFacts) -> Volume:

@@ -17,6 +17,7 @@ from holdstill.model.choices import ANY_PROVIDER, NEVER_DYNAMIC, NO_PROVIDER, On
 from holdstill.model.events import Noted
 from holdstill.model.orders import BackupOrder
 from holdstill.model.volume import Mode, VolumeFacts
+from holdstill.pipeline import away
 from holdstill.pipeline.finding import find, given_snapshot
 from holdstill.pipeline.ground import refuse_own
 from holdstill.pipeline.stills import DynamicStill, FreezeStill, GivenStill, OfflineStill
@@ -95,32 +96,32 @@ class Holder:
                     subject=volume.facts.path,
                     next_step="choose another mode, or another --snapshot-provider",
                 )
-            return self.plugins.snapshot(
-                volume, attrs.evolve(self._asked(mode), provider=self.request.snapshot_provider)
-            )
+            asked = attrs.evolve(self._asked(mode, volume), provider=self.request.snapshot_provider)
+            return self.plugins.snapshot(volume, asked)
         refuse_own(volume, self.state, self.repository)
         if mode is Mode.STATIC:
-            return self.plugins.snapshot(volume, self._asked(mode))
+            return self.plugins.snapshot(volume, self._asked(mode, volume))
         if not volume.facts.mounts:
             raise VolumeUnusable(
                 "it is not mounted, so nothing can be frozen", subject=volume.facts.path, next_step="use --mode offline"
             )
-        return FreezeStill(volume, self.plugins.freeze(volume, self._asked(mode)))
+        return FreezeStill(volume, self.plugins.freeze(volume, self._asked(mode, volume)))
 
     def _nobody(self) -> str:
         named = self.request.snapshot_provider
         return "nothing installed" if named == ANY_PROVIDER else f"nothing called {named} is installed that"
 
-    def _asked(self, mode: Mode) -> HoldRequest:
+    def _asked(self, mode: Mode, volume: Volume) -> HoldRequest:
+        there = volume.machine
         return HoldRequest(
             run=self.run,
-            holds=self.holds,
+            holds=away.holds(there, self.holds),
             cache_size=self.request.cache_size,
             limit=self.request.freeze_limit,
             mode=mode,
             static_method=self.request.static_method,
-            runner=self.runner,
-            find=partial(find, self.plugins),
+            runner=away.programs(there, self.run, self.runner),
+            find=partial(find, self.plugins) if there is None else partial(away.volume_on, self.plugins, there),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Final
 
 import attrs
@@ -13,8 +14,10 @@ from holdstill.held.journal import Held, Journal
 from holdstill.held.runner import ProcessRunner, survivors
 from holdstill.held.state import StateFolder
 from holdstill.model.events import Noted, Warned
+from holdstill.pipeline.away import is_held_away, undo_there
 from holdstill.pipeline.commands import OWED, settle
 from holdstill.pipeline.deaf import Deaf
+from holdstill.pipeline.finding import find
 from holdstill.pipeline.numbers import NUMBER, void
 from holdstill.plugins.registry import Plugins
 from holdstill.repository.repository import Repository
@@ -103,6 +106,9 @@ def _undo(
             return Undone(UndoState.REMOVED)
         if held.kind == OWED:
             return settle(held, ProcessRunner(held.run, state.scratch, Deaf(talk)))
-        return plugins.undo(held.kind, held.version, held.data, ProcessRunner(held.run, state.scratch, Deaf(talk)))
+        local = ProcessRunner(held.run, state.scratch, Deaf(talk))
+        if is_held_away(held):
+            return undo_there(held, plugins, local)
+        return plugins.undo(held.kind, held.version, held.data, local, partial(find, plugins))
     except HoldstillError as error:
         return Undone(UndoState.UNKNOWN, str(error))

@@ -19,11 +19,12 @@ from holdstill.model.extents import Extents, union_of
 from holdstill.model.image import Image
 from holdstill.model.requests import RestoreRequest
 from holdstill.model.results import RestoreResult
-from holdstill.pipeline import plainfile
+from holdstill.pipeline import away, plainfile
 from holdstill.pipeline.deaf import Deaf
 from holdstill.pipeline.finding import find
 from holdstill.pipeline.plan import Plan, confirm, draw_up
 from holdstill.pipeline.proving import Prover
+from holdstill.pipeline.resuming import DifferenceWriter
 from holdstill.pipeline.writing import ImageWriter
 from holdstill.plugins.registry import Plugins
 from holdstill.repository.repository import Repository
@@ -79,6 +80,8 @@ class Restore:
         named = [each for each in (request.to_volume, request.to_file, request.to_new_volume) if each is not None]
         if len(named) != 1:
             raise UsageError("give either a volume, or a file, or a new volume to restore to")
+        if request.resume and request.to_new_volume is not None:
+            raise UsageError("a new volume holds nothing yet", next_step="to resume, name the volume that was made")
         is_file_to_be = request.to_file is not None and not Path(request.to_file).exists()
         return named[0], is_file_to_be or request.to_new_volume is not None
 
@@ -92,8 +95,7 @@ class Restore:
         own = [str(self.state.path)]
         if (local := self.repository.target.local_path) is not None:
             own.append(local)
-        # Not in the state folder: a host on which nothing of ours is left, or can be written, is restored as well.
-        runner = ProcessRunner("restore", Path(tempfile.gettempdir()), self.talk)
+        here = ProcessRunner("restore", Path(tempfile.gettempdir()), self.talk)  # see ``away.asking``
         return draw_up(
             self.plugins,
             self.repository,
@@ -101,7 +103,7 @@ class Restore:
             target,
             unmount=self.request.unmount,
             own_paths=tuple(own),
-            runner=runner,
+            runner=away.programs(target.machine, "restore", here),
         )
 
     def _now_on(self, target: Volume) -> str:
@@ -115,10 +117,8 @@ class Restore:
     def _write_and_prove(self, plan: Plan, target: Volume, began: float) -> RestoreResult:
         image, path = plan.image, target.facts.path
         preserved = union_of(part.preserved_ranges() for part in plan.parts)
-        blobs = self.repository.blobs()
         with target.open_writer() as writer:
-            out = ImageWriter(image, blobs, writer, self.talk, self.workers, preserved)
-            out.write(Meter(self.talk.tell, "write", path, image.sizes.volume_size))
+            out, kept_size = self._write(image, writer, preserved, path)
             if self.request.proof:
                 self._prove(image, writer, preserved, path)
         notes = plan.notes + tuple(note for part in plan.parts for note in part.finish())
@@ -127,11 +127,27 @@ class Restore:
             target=path,
             volume_size=image.sizes.volume_size,
             written_size=out.written_size,
+            kept_size=kept_size,
             proved=bool(self.request.proof),
             seconds=round(time.monotonic() - began, 3),
             notes=notes,
             warnings=self._warnings(image, path),
         )
+
+    def _write(self, image: Image, writer: Writer, preserved: Extents, path: str) -> tuple[ImageWriter, int]:
+        """What was written, and how many bytes were there already."""
+        size, blobs = image.sizes.volume_size, self.repository.blobs()
+        if not self.request.resume:
+            out = ImageWriter(image, blobs, writer, self.talk, self.workers, preserved)
+            out.write(Meter(self.talk.tell, "write", path, size))
+            return out, 0
+        writer.flush()
+        with writer.reader() as there:
+            some = DifferenceWriter(
+                image, blobs, writer, self.talk, self.workers, preserved, ids=self.repository.ids, there=there
+            )
+            some.write(Meter(self.talk.tell, "write", path, size))
+            return some, size - some.differing_size
 
     def _prove(self, image: Image, writer: Writer, preserved: Extents, path: str) -> None:
         with writer.reader() as reader:

@@ -51,12 +51,15 @@ class ImageWriter:
         """
         size = self.image.sizes.volume_size
         head = min(HEAD, size)
-        self._zero(0, head)
-        self.writer.flush()
+        self._begin(head)
         for places in self._batches():
             self._write_batch(places, head, size, meter)
         self.writer.flush()
         self._write_head(head)
+        self.writer.flush()
+
+    def _begin(self, head: int) -> None:
+        self._zero(0, head)
         self.writer.flush()
 
     def _batches(self) -> Iterator[Places]:
@@ -81,8 +84,10 @@ class ImageWriter:
         """Block by block, from the last to the first: what makes a volume mountable (a superblock, a label) stands
         before what it describes, so that whoever finds it finds the rest. The head was blanked: zeros are there.
         """
-        content = memoryview(self._head_of_image(head))
-        for at, length in reversed(list(_filled(content).difference(self.preserved))):
+        self._put_head(memoryview(self._head_of_image(head)))
+
+    def _put_head(self, content: memoryview) -> None:
+        for at, length in reversed(list(filled_blocks(content).difference(self.preserved))):
             for start in reversed(range(at, at + length, _BLOCK)):
                 if start == 0:
                     self.writer.flush()
@@ -139,7 +144,7 @@ class ImageWriter:
     def _write_run(self, offset: int, content: memoryview, start: int, end: int) -> int:
         """Write what is not zero, zero the rest: a sparse file stays sparse. Returns the bytes written."""
         place = Extents.of((offset, len(content))).clip(start, end).difference(self.preserved)
-        solid = place.intersection(_filled(content).coalesce(self.writer.zero_grain - 1).shift(offset))
+        solid = place.intersection(filled_blocks(content).coalesce(self.writer.zero_grain - 1).shift(offset))
         for at, length in solid:
             self.writer.write(at, content[at - offset : at - offset + length])
         for at, length in place.difference(solid):
@@ -184,7 +189,7 @@ def zero_runs(ids: bytes) -> Extents:
     return Extents.from_bitmap(np.asarray(~words.any(axis=1)), 1)
 
 
-def _filled(chunk: memoryview) -> Extents:
+def filled_blocks(chunk: memoryview) -> Extents:
     """The 4 KiB blocks of a chunk that hold anything but zeros."""
     whole = len(chunk) // _BLOCK
     blocks = np.frombuffer(chunk[: whole * _BLOCK], dtype=np.uint64).reshape(whole, _BLOCK // 8)

@@ -33,7 +33,7 @@ CATALOGUE: Final = (
     Brings(
         "holdstill-filesystems",
         "filesystems",
-        filesystems=("ext2", "ext3", "ext4", "xfs", "btrfs", "jfs", "ntfs", "vfat", "exfat", "ufs", "swap"),
+        filesystems=("ext2", "ext3", "ext4", "xfs", "btrfs", "jfs", "jfs2", "ntfs", "vfat", "exfat", "ufs", "swap"),
     ),
     Brings("holdstill-platforms", "platforms", platforms=("linux",)),
     Brings("holdstill-static-unmount", "static_unmount", modes=("static", "freeze")),

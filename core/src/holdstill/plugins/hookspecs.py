@@ -10,6 +10,7 @@ docs/reference/hooks.md says how plugins are loaded and chosen.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import pluggy
@@ -19,6 +20,7 @@ from holdstill.model.image import Image
 from holdstill.model.volume import FilesystemFacts, VolumeFacts
 from holdstill.spi.compatibility import Compatibility
 from holdstill.spi.holds import Undone
+from holdstill.spi.machine import Machine
 from holdstill.spi.manager import Manager
 from holdstill.spi.newvolume import NewVolume
 from holdstill.spi.provider import ProviderInfo
@@ -44,17 +46,26 @@ def provider_info() -> ProviderInfo:  # type: ignore[empty-body]
 
 
 @hookspec
-def identify(path: str) -> Volume | None:
-    """Find the volume behind what the user named: a device node, a mount point, an image file.
-
-    ``path`` is absolute. None: not one of mine (then the core's plain-file volume is tried). Raises ``VolumeMissing``,
-    ``VolumeDenied``, ``VolumeUnusable``. Only asked of plugins that apply here. The file system need not be filled
-    in: ``recognise`` does that.
+def reach(url: str, runner: Runner) -> Machine | None:
+    """Reach another machine, whose URL has one of the schemes of ``provider_info().schemes`` and no path; None: not one
+    of mine. ``runner`` starts programs here. Asked again and again for the same machine. Raises ``MachineError`` and
+    its kinds.
     """
 
 
 @hookspec
-def list_volumes() -> list[VolumeFacts]:  # type: ignore[empty-body]
+def identify(path: str, runner: Runner, machine: Machine | None) -> Volume | None:
+    """Find the volume behind what the user named: a device node, a mount point, an image file.
+
+    ``path`` is absolute. None: not one of mine (then the core's plain-file volume is tried). Raises ``VolumeMissing``,
+    ``VolumeDenied``, ``VolumeUnusable``. Only asked of plugins that apply here. The file system need not be filled
+    in: ``recognise`` does that. ``runner`` is for asking. With a ``machine`` the path is of that machine, ``runner``
+    runs there, only plugins whose ``ProviderInfo.systems`` has its system are asked, and the volume says ``machine``.
+    """
+
+
+@hookspec
+def list_volumes(runner: Runner) -> list[VolumeFacts]:  # type: ignore[empty-body]
     """Every volume of this host that could be imaged, for ``holdstill volumes``."""
 
 
@@ -114,8 +125,9 @@ def storage_target(url: str) -> Target:  # type: ignore[empty-body]
 
 
 @hookspec
-def undo(kind: str, version: int, data: dict[str, str], runner: Runner) -> Undone | None:
+def undo(kind: str, version: int, data: dict[str, str], runner: Runner, find: Callable[[str], Volume]) -> Undone | None:
     """Undo one thing that a failed or killed run left held; None: not a kind of mine.
 
-    Only what ``data`` proves to be ours is touched.
+    Only what ``data`` proves to be ours is touched. ``runner`` runs, and ``find`` finds volumes by their paths, on the
+    machine on which it was held.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from types import UnionType
 from typing import Any
@@ -20,17 +20,29 @@ from holdstill.model.windows import normalise
 from holdstill.plugins import loading
 from holdstill.plugins.catalogue import claims
 from holdstill.plugins.loading import Candidate, Origin
-from holdstill.plugins.selection import Plugin, able, ambiguous, fuller, here, nobody, remedy, the_answer, the_one
+from holdstill.plugins.selection import (
+    Plugin,
+    able,
+    ambiguous,
+    fuller,
+    here,
+    nobody,
+    remedy,
+    serving,
+    the_answer,
+    the_one,
+)
 from holdstill.plugins.shelf import Shelf, expect, fault
 from holdstill.spi.compatibility import Compatibility
 from holdstill.spi.holds import Undone, UndoState
+from holdstill.spi.machine import Machine
 from holdstill.spi.manager import Manager
 from holdstill.spi.newvolume import NewVolume
 from holdstill.spi.provider import ProviderInfo
 from holdstill.spi.reader import Reader
 from holdstill.spi.restore import RestoreTarget
 from holdstill.spi.runner import NoRunner, Runner
-from holdstill.spi.still import Freeze, HoldRequest, Still
+from holdstill.spi.still import Freeze, HoldRequest, Still, nowhere
 from holdstill.spi.target import Target, TargetProperties
 from holdstill.spi.volume import Volume
 
@@ -85,14 +97,29 @@ class Plugins:
 
     # --- volumes --------------------------------------------------------------------------------
 
-    def identify(self, path: str) -> Volume | None:
-        """The volume behind ``path``, from the platform whose it is. None: nobody's, so a plain file or nothing.
+    def reach(self, url: str, runner: Runner) -> Machine:
+        """The machine behind a URL without a path. Raises ``NoProvider``, ``MachineError`` and its kinds."""
+        scheme = url.partition("://")[0].lower()
+        ways = able(self._shelf.plugins, "reach", "schemes", scheme)
+        machine = (
+            self._ask(the_one(ways, f"{scheme}://"), "reach", Machine | None, url=url, runner=runner) if ways else None
+        )
+        if machine is None:
+            help_ = remedy(self._shelf.broken, "schemes", scheme)
+            raise nobody("no installed plugin reaches such machines", f"{scheme}://", help_)
+        reached: Machine = machine
+        return reached
+
+    def identify(self, path: str, runner: Runner | None = None, machine: Machine | None = None) -> Volume | None:
+        """The volume behind ``path``, here or on a machine, from the platform whose it is. None: nobody's, so a plain
+        file or nothing.
 
         Raises ``AmbiguousProvider``, and what the hook may raise.
         """
         claimants = []
-        for plugin in here(self._shelf.plugins, "identify"):
-            volume = self._ask(plugin, "identify", Volume | None, path=path)
+        asked = {"path": path, "runner": runner or NoRunner(), "machine": machine}
+        for plugin in serving(self._shelf.plugins, "identify", machine):
+            volume = self._ask(plugin, "identify", Volume | None, **asked)
             if volume is not None:
                 expect(plugin, "identify", VolumeFacts, getattr(volume, "facts", None))
                 claimants.append((plugin, volume))
@@ -100,7 +127,7 @@ class Plugins:
             raise ambiguous([plugin for plugin, _ in claimants], path)
         return claimants[0][1] if claimants else None
 
-    def list_volumes(self) -> list[VolumeFacts]:
+    def list_volumes(self, runner: Runner | None = None) -> list[VolumeFacts]:
         """Every volume of this host that could be imaged. Raises ``NoProvider``."""
         platforms = here(self._shelf.plugins, "list_volumes")
         if not platforms:
@@ -108,7 +135,7 @@ class Plugins:
             raise nobody("no installed plugin knows the volumes of this system", sys.platform, help_)
         volumes = []
         for plugin in platforms:
-            for facts in self._ask(plugin, "list_volumes", list):
+            for facts in self._ask(plugin, "list_volumes", list, runner=runner or NoRunner()):
                 expect(plugin, "list_volumes", VolumeFacts, facts)
                 volumes.append(facts)
         return volumes
@@ -161,7 +188,7 @@ class Plugins:
     def manage(self, volume: Volume, runner: Runner) -> Manager | None:
         """Who speaks for the volume's manager, or None. Raises ``AmbiguousProvider`` if two do."""
         speakers = []
-        for plugin in here(self._shelf.plugins, "manage"):
+        for plugin in serving(self._shelf.plugins, "manage", volume.machine):
             manager: Manager | None = self._ask(plugin, "manage", Manager | None, volume=volume, runner=runner)
             if manager is not None:
                 speakers.append((plugin, manager))
@@ -199,7 +226,7 @@ class Plugins:
         install.
         """
         refusals = []
-        for plugin in self._offering("snapshot", request.mode, request.provider):
+        for plugin in self._offering("snapshot", request.mode, request.provider, volume.machine):
             try:
                 still: Still = self._ask(plugin, "snapshot", Still, volume=volume, request=request)
             except NoProvider as refusal:
@@ -216,14 +243,17 @@ class Plugins:
 
     def freeze(self, volume: Volume, request: HoldRequest) -> Freeze:
         """The volume's writers, made to wait. Raises ``NoProvider``, ``AmbiguousProvider``, and what the hook may."""
-        freezers = self._offering("freeze", Mode.FREEZE)
+        freezers = self._offering("freeze", Mode.FREEZE, machine=volume.machine)
         if not freezers:
             raise self._cannot_hold(Mode.FREEZE, volume)
         frozen: Freeze = self._ask(the_one(freezers, "to freeze"), "freeze", Freeze, volume=volume, request=request)
         return frozen
 
-    def _offering(self, hook: str, mode: Mode, name: str = ANY_PROVIDER) -> list[Plugin]:
-        offering = [plugin for plugin in here(self._shelf.plugins, hook) if claims(plugin.info, "modes", mode.value)]
+    def _offering(
+        self, hook: str, mode: Mode, name: str = ANY_PROVIDER, machine: Machine | None = None
+    ) -> list[Plugin]:
+        there = serving(self._shelf.plugins, hook, machine)
+        offering = [plugin for plugin in there if claims(plugin.info, "modes", mode.value)]
         return [plugin for plugin in offering if name in (ANY_PROVIDER, plugin.info.name)]
 
     def _cannot_hold(self, mode: Mode, volume: Volume, name: str = ANY_PROVIDER) -> NoProvider:
@@ -249,16 +279,27 @@ class Plugins:
         """Everybody who has something to say about this restore, by the plugin's name."""
         runner = runner or NoRunner()
         parts = []
-        for plugin in here(self._shelf.plugins, "restore"):
+        for plugin in serving(self._shelf.plugins, "restore", target.machine):
             part = self._ask(plugin, "restore", RestoreTarget | None, image=image, target=target, runner=runner)
             if part is not None:
                 parts.append(part)
         return parts
 
-    def undo(self, kind: str, version: int, data: dict[str, str], runner: Runner | None = None) -> Undone:
-        """Have what a dead run left held undone by whoever knows ``kind``. Nobody: ``UNKNOWN``, and it stays held."""
-        for plugin in here(self._shelf.plugins, "undo"):
-            arguments = {"kind": kind, "version": version, "data": data, "runner": runner or NoRunner()}
+    def undo(
+        self,
+        kind: str,
+        version: int,
+        data: dict[str, str],
+        runner: Runner | None = None,
+        find: Callable[[str], Volume] = nowhere,
+        machine: Machine | None = None,
+    ) -> Undone:
+        """Have what a dead run left held, here or on a machine, undone by whoever knows ``kind``. Nobody: ``UNKNOWN``,
+        and it stays held.
+        """
+        runner = runner or NoRunner()
+        for plugin in serving(self._shelf.plugins, "undo", machine):
+            arguments = {"kind": kind, "version": version, "data": data, "runner": runner, "find": find}
             undone: Undone | None = self._ask(plugin, "undo", Undone | None, **arguments)
             if undone is not None:
                 return undone

@@ -11,6 +11,7 @@ from holdstill.errors import AmbiguousProvider, NoProvider
 from holdstill.model.volume import FilesystemFacts
 from holdstill.plugins.catalogue import claims, would_help
 from holdstill.plugins.loading import BrokenPlugin, Origin
+from holdstill.spi.machine import Machine
 from holdstill.spi.provider import ProviderInfo
 
 T = TypeVar("T")
@@ -37,6 +38,13 @@ def able(plugins: Iterable[Plugin], hook: str, talent: str, wanted: str) -> list
 def here(plugins: Iterable[Plugin], hook: str) -> list[Plugin]:
     """Those that implement ``hook`` and whose operating system this is."""
     return [plugin for plugin in plugins if hook in plugin.hooks and plugin.info.applies_here]
+
+
+def serving(plugins: Iterable[Plugin], hook: str, machine: Machine | None) -> list[Plugin]:
+    """Those that implement ``hook`` and serve what is on ``machine``; None: on this host."""
+    if machine is None:
+        return here(plugins, hook)
+    return [plugin for plugin in plugins if hook in plugin.hooks and machine.system.startswith(plugin.info.systems)]
 
 
 def the_one(claimants: Sequence[Plugin], what: str) -> Plugin:

@@ -30,13 +30,15 @@ class Needs:
         self._by_name.difference_update(names)
         self._mark(np.array(needed, dtype=np.uint32))
 
-    def stored(self, ordinals: NDArray[np.uint32], lengths: NDArray[np.uint32]) -> int:
-        """The encoded bytes of those of these rows that were not needed yet."""
+    def first(self, ordinals: NDArray[np.uint32]) -> NDArray[np.bool_]:
+        """Which of these rows were not needed yet; of those that are named twice, one."""
         order = np.argsort(ordinals, kind="stable")
-        ordinals, lengths = ordinals[order], lengths[order]
-        first = np.ones(ordinals.size, dtype=np.bool_)
-        first[1:] = ordinals[1:] != ordinals[:-1]
-        return int(lengths[first][self._mark(ordinals[first])].sum(dtype=np.int64))
+        ascending = ordinals[order]
+        distinct = np.ones(ordinals.size, dtype=np.bool_)
+        distinct[1:] = ascending[1:] != ascending[:-1]
+        flags = np.zeros(ordinals.size, dtype=np.bool_)
+        flags[order[distinct]] = self._mark(ascending[distinct])
+        return flags
 
     def _mark(self, ordinals: NDArray[np.uint32]) -> NDArray[np.bool_]:
         """Set the bits of distinct rows. True where a bit was not set before."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import attrs
 import numpy as np
 
 from holdstill.errors import Damaged, FormatTooNew
@@ -13,6 +14,7 @@ from holdstill.repository.index import Flags
 from holdstill.repository.layout import IMAGES, BlobKind
 from holdstill.repository.ledger import Ledger
 from holdstill.repository.loading import Shelf
+from holdstill.repository.records import Void
 from holdstill.repository.rows import Rows
 from holdstill.spi.target import Target
 
@@ -28,6 +30,8 @@ class Stock:
         self._reused = np.zeros(self._count, dtype=np.bool_)
         self._orphan = ~shelf.naming.named(self._count)
         self._settled = np.zeros(self._count, dtype=np.bool_)
+        self._adopted = np.zeros(self._count, dtype=np.bool_)
+        self._needed = np.zeros(self._count, dtype=np.int64)
         self._vouched = _Vouched(target, digests)
 
     def close(self, ledger: Ledger) -> None:
@@ -50,6 +54,20 @@ class Stock:
         usable[others] = self._open[found["pack"][others]]
         return usable
 
+    def needed(self, found: Rows) -> None:
+        """An image needs these rows, none of which is told of twice."""
+        others = found["pack"] < self._count
+        np.add.at(self._needed, found["pack"][others], found["encoded"][others])
+
+    def resumed_size(self) -> int:
+        """Encoded bytes of what was told of as needed, in packs that were adopted from writers that will not commit."""
+        adopted = np.flatnonzero(self._adopted & (self._needed > 0)).tolist()
+        return sum(int(self._needed[place]) for place in adopted if self._is_of_the_dead(place))
+
+    def _is_of_the_dead(self, place: int) -> bool:
+        split = layout.split_pack_key(self._shelf.index.packs[place].key)
+        return split is not None and self._vouched.is_void(split[0])
+
     def to_adopt(self) -> Iterator[tuple[str, Rows]]:
         """Reused packs that no record's segment names, and all orphans, with their rows.
 
@@ -60,7 +78,16 @@ class Stock:
         asked[: self._count] = self._open & ~self._settled & (self._reused | self._orphan)
         self._settled |= asked[: self._count]
         wanted = asked & ~self._shelf.naming.named_by(self._vouched.names, asked)
+        self._adopted |= wanted[: self._count]
         return index.rows_of(wanted)
+
+
+@attrs.frozen
+class _Decided:
+    """What stands at a writer's commit key."""
+
+    segments: frozenset[str]
+    void: bool
 
 
 class _Vouched:
@@ -70,26 +97,32 @@ class _Vouched:
         self._target = target
         self._digests = digests
         self._keys: dict[int, list[str]] | None = None
-        self._named: dict[int, frozenset[str]] = {}
+        self._known: dict[int, _Decided] = {}
 
     def names(self, segment: str) -> bool:
         split = layout.split_segment_key(segment)
-        if split is None:
-            return True
-        number = split[0]
-        if number not in self._named:
-            self._named[number] = self._read(number)
-        return segment in self._named[number]
+        return split is None or segment in self._of(split[0]).segments
 
-    def _read(self, number: int) -> frozenset[str]:
+    def is_void(self, number: int) -> bool:
+        """Did this writer end without a commit, or was its image forgotten?"""
+        return self._of(number).void
+
+    def _of(self, number: int) -> _Decided:
+        if number not in self._known:
+            self._known[number] = self._read(number)
+        return self._known[number]
+
+    def _read(self, number: int) -> _Decided:
         segments: set[str] = set()
+        void = False
         for key in self._commit_keys().get(number, []):
             try:
                 record = commits.state(self._target, self._digests, key)
             except (Damaged, FormatTooNew):
                 continue
             segments.update(record.segments if record else ())
-        return frozenset(segments)
+            void |= isinstance(record, Void)
+        return _Decided(frozenset(segments), void)
 
     def _commit_keys(self) -> dict[int, list[str]]:
         if self._keys is None:

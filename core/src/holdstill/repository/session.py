@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Self
 
 import attrs
+import numpy as np
 
 from holdstill.errors import HoldstillError
 from holdstill.model.buffers import Buffer
@@ -78,6 +79,11 @@ class WriterSession:
         """Bytes of packs and segments that this session has written; all of them after ``flush``."""
         return self._lanes.stored_size
 
+    @property
+    def resumed_size(self) -> int:
+        """After ``flush``: encoded bytes that were needed, and that runs had stored which ended without a commit."""
+        return self._stock.resumed_size()
+
     def known(self, kind: BlobKind, ids: Sequence[bytes]) -> list[bool]:
         """Is each of these blobs stored where this image may rely on it (or is it the zero blob)? Thread-safe."""
         self._pulse.beat()
@@ -124,7 +130,9 @@ class WriterSession:
                 stored.append(blob_id)
         seen, found = self._stock.locate(kind, b"".join(stored))
         assert seen.all(), "only what is known can be needed"
-        return fresh + self._needs.stored(found["ordinal"], found["encoded"])
+        first = found[self._needs.first(found["ordinal"])]
+        self._stock.needed(first)
+        return fresh + int(first["encoded"].sum(dtype=np.int64))
 
     def chunks(self) -> TreeBuilder:
         """The list of the image's chunk ids, to be appended in order."""

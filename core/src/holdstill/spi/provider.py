@@ -27,3 +27,6 @@ class ProviderInfo:
     """Is this its operating system?"""
     because: str = ""
     """If not, why not."""
+    systems: tuple[str, ...] = ()
+    """Operating systems that it serves on other machines, through a ``Runner`` and a ``Machine`` alone: what
+    ``sys.platform`` begins with there (``aix``, ``hp-ux``, ``sunos``, ``linux``)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
+from typing import IO
 
 import attrs
 
@@ -36,6 +37,21 @@ class Ran:
         return lines[-1].strip()[:500] if lines else f"ended with exit code {self.code}"
 
 
+class Flow(abc.ABC):
+    """A program that bytes flow into and out of. Whoever started it closes it."""
+
+    into: IO[bytes]
+    """Its standard input, unbuffered. Closing it is the end of what it reads."""
+    out: IO[bytes]
+    """Its standard output, unbuffered."""
+
+    @abc.abstractmethod
+    def close(self) -> str:
+        """End it, with its process group, unless it has ended. What it said on standard error, at most 1 MiB. May be
+        called twice.
+        """
+
+
 class Runner(abc.ABC):
     """Starts programs, in the language C, without a shell, in a process group of their own, with nothing of ours open.
 
@@ -52,6 +68,10 @@ class Runner(abc.ABC):
         """Run what changes storage. It is never killed: what takes long is told, and waited for. An interruption is
         raised only after it has ended.
         """
+
+    def stream(self, argv: Sequence[str]) -> Flow:
+        """Start a program that moves bytes. Raises ``PluginError`` where none can be started."""
+        raise PluginError("no program that moves bytes can be started here", subject=argv[0])
 
 
 class NoRunner(Runner):

@@ -6,6 +6,7 @@ import abc
 
 from holdstill.errors import VolumeBusy
 from holdstill.model.volume import VolumeFacts
+from holdstill.spi.machine import Machine
 from holdstill.spi.reader import Reader
 from holdstill.spi.writer import Writer
 
@@ -14,6 +15,10 @@ class Volume(abc.ABC):
     """What ``identify`` hands back: the facts, and the ways in and out. Holds nothing open itself."""
 
     facts: VolumeFacts
+    machine: Machine | None = None
+    """Where it is; None: on this host. Then ``facts.device`` is its path there, and ``facts.path`` and
+    ``facts.identity`` begin with the machine's URL.
+    """
 
     @abc.abstractmethod
     def open_reader(self, *, exclusive: bool) -> Reader:
@@ -38,6 +43,12 @@ class Volume(abc.ABC):
         The core asks it for its own journal, cache, repository and code before anything is held or written.
         """
         return False
+
+    def users(self) -> tuple[str, ...]:
+        """The processes that use it, by where it is mounted or by its device, each in words; none where nobody can be
+        seen. Raises ``VolumeError`` where the system would not say.
+        """
+        return ()
 
     def unmount(self) -> None:
         """Unmount every mount of the volume, for a restore that was told to (``--unmount``). Raises ``VolumeBusy``."""

@@ -13,6 +13,7 @@ def backup_answer(result: BackupResult) -> dict[str, Any]:
     return {
         "image": result.image,
         **_taken(result),
+        "resumed_size": result.resumed_size,
         "unread": [[hole.offset, hole.length] for hole in result.unread],
         "notes": result.notes,
         "warnings": result.warnings,

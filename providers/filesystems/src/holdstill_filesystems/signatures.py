@@ -87,6 +87,7 @@ SIGNATURES: Final = (
     Signature("xfs", 0, b"XFSB", (108, 12), (32, 16)),
     Signature("btrfs", 64 * _KIB + 64, b"_BHRfS_M", (64 * _KIB + 299, 256), (64 * _KIB + 32, 16)),
     Signature("jfs", 32 * _KIB, b"JFS1", (32 * _KIB + 152, 16), (32 * _KIB + 136, 16)),
+    Signature("jfs2", 32 * _KIB, b"J2FS"),  # of AIX; libblkid does not know it
     Signature("ntfs", 3, b"NTFS    ", None, (72, 8), written="serial64"),
     Signature("exfat", 3, b"EXFAT   ", None, (100, 4), written="serial"),
     Signature("vfat", 82, b"FAT32   ", (71, 11), (67, 4), "cp437", "serial"),

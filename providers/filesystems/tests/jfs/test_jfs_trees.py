@@ -1,6 +1,4 @@
-"""Trees over bitmaps of any shape, built as jfsutils builds them (libfs/fsckwsp.c, mkfs/initmap.c), one leaf at a
-time.
-"""
+"""Trees over bitmaps of any shape, built as jfsutils builds them, one leaf at a time."""
 
 from __future__ import annotations
 
@@ -10,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdstill_filesystems.jfs import allocation
+from holdstill_testing.jfs2_images import largest_free, tree_over
 from holdstill_testing.torture import rounds
 
 #: how far apart the changes from used to free are: some within a word, some over many
@@ -19,28 +18,6 @@ SHAPES = st.lists(st.sampled_from([1, 2, 3, 5, 8, 31, 32, 33, 64, 500, 1024, 409
 def bits_of(shape, free_first):
     bits = np.repeat(np.arange(len(shape)) % 2 == int(free_first), shape)[:8192]
     return np.concatenate((bits, np.full(8192 - bits.size, len(shape) % 2 == int(free_first))))
-
-
-def tree_over(leaves, least):
-    """Neighbours that are wholly free become one, then each node is the largest of its four children."""
-    leaves, apart, level = leaves.copy(), 1, least
-    while apart < leaves.size:
-        for first in range(0, leaves.size, 2 * apart):
-            if leaves[first] == leaves[first + apart] == level:
-                leaves[first], leaves[first + apart] = level + 1, -1
-        apart, level = 2 * apart, level + 1
-    levels = [leaves]
-    while levels[0].size > 1:
-        levels.insert(0, levels[0].reshape(-1, 4).max(axis=1))
-    return np.concatenate(levels).astype(np.int8)
-
-
-def largest_free(bits):
-    """The power of two of the largest aligned run of free blocks in a word, or -1."""
-    for power in range(5, -1, -1):
-        if (~bits.reshape(-1, 1 << power).any(axis=1)).any():
-            return power
-    return -1
 
 
 def page_of(bits, order):

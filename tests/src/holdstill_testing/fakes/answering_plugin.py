@@ -27,6 +27,7 @@ class Plugin:
         filesystems: Sequence[str] = (),
         modes: Sequence[str] = (),
         applies_here: bool = True,
+        systems: Sequence[str] = (),
         **answers: Any,
     ) -> None:
         self.info = ProviderInfo(
@@ -36,6 +37,7 @@ class Plugin:
             filesystems=tuple(filesystems),
             modes=tuple(modes),
             applies_here=applies_here,
+            systems=tuple(systems),
         )
         self.answers = answers
         self.asked: list[tuple[Any, ...]] = []
@@ -50,6 +52,11 @@ class Plugin:
     def provider_info(self) -> ProviderInfo:
         """The hook of this name."""
         return self.info
+
+    @hookimpl
+    def reach(self, url: str) -> Any:
+        """The hook of this name."""
+        return self.answer("reach", url)
 
     @hookimpl
     def identify(self, path: str) -> Any:

@@ -205,6 +205,7 @@ def told(result: BackupResult, desk: Desk) -> Iterator[str]:
             ("used", desk.measure(result.sizes.used_size)),
             ("read", desk.measure(result.sizes.read_size)),
             ("stored", f"{desk.measure(result.sizes.stored_size)}, {_chunks(result)}"),
+            ("resumed", _resumed(result, desk)),
             ("image size", desk.measure(result.sizes.image_size)),
             ("unreadable", _unread(result, desk)),
             ("took", took(result.seconds)),
@@ -215,6 +216,13 @@ def told(result: BackupResult, desk: Desk) -> Iterator[str]:
 
 def _chunks(result: BackupResult) -> str:
     return f"{result.new_chunks} new chunks, {result.reused_chunks} known already"
+
+
+def _resumed(result: BackupResult, desk: Desk) -> str:
+    if not result.resumed_size:
+        return ""
+    part, whole = desk.measure(result.resumed_size), desk.measure(result.sizes.image_size)
+    return f"{part} of {whole} was stored already, by a run that ended without an image"
 
 
 def _unread(result: BackupResult, desk: Desk) -> str:

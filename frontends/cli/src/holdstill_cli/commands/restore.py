@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from holdstill import RestoreRequest
+from holdstill import RestoreRequest, RestoreResult
 from holdstill.errors import ExitCode
 from holdstill_cli.arguments import (
     Commands,
@@ -41,6 +41,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--proof", action=argparse.BooleanOptionalAction, help="read the target back and compare, or do not"
     )
+    parser.add_argument("--resume", action="store_true", help="write only what is not on the target already")
     parser.add_argument("--unmount", action="store_true", help="unmount the target first if it is mounted")
 
 
@@ -54,6 +55,7 @@ def run(desk: Desk) -> ExitCode:
         proof=desk.asked.proof,
         unmount=desk.asked.unmount,
         to_new_volume=desk.asked.to_new_lv,
+        resume=desk.asked.resume,
     )
     with desk.job() as talk:
         result = desk.engine.restore(desk.url, request, talk)
@@ -62,6 +64,7 @@ def run(desk: Desk) -> ExitCode:
         "target": result.target,
         "volume_size": result.volume_size,
         "written_size": result.written_size,
+        "kept_size": result.kept_size,
         "proved": result.proved,
         "seconds": result.seconds,
         "notes": result.notes,
@@ -73,6 +76,7 @@ def run(desk: Desk) -> ExitCode:
             ("restored to", result.target),
             ("volume size", desk.measure(result.volume_size)),
             ("written", desk.measure(result.written_size)),
+            ("kept", _kept(result, desk)),
             ("proof", "read back and equal" if result.proved else "none: it was not read back"),
             ("took", took(result.seconds)),
             *(("note", note) for note in result.notes),
@@ -80,3 +84,9 @@ def run(desk: Desk) -> ExitCode:
     )
     desk.talk.heed(result.warnings)
     return desk.answer(answer, lines)
+
+
+def _kept(result: RestoreResult, desk: Desk) -> str:
+    if not desk.asked.resume:
+        return ""
+    return f"{desk.measure(result.kept_size)} of {desk.measure(result.volume_size)} was there already"
