@@ -48,6 +48,7 @@ def target():
 def host(target, tmp_path, request, monkeypatch):
     """Opens the repository as a host of that name would."""
     monkeypatch.setattr(index, "SPILL", request.param)
+    monkeypatch.setattr(index, "_LITTLE", 0 if request.param == 2 else 1 << 16)
     config = tiny_config(target)
 
     def opened(name="here"):

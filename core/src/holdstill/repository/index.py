@@ -31,6 +31,8 @@ NewFile = Callable[[], IO[bytes]]
 #: what ``locate`` hands back: the row, which pack, where in it, and the row's number in the index
 _FOUND: Final = np.dtype([*STORED.descr, ("pack", "<u4"), ("offset", "<u4"), ("ordinal", "<u4")])
 _STORED: Final = list(STORED.names or ())
+#: so many rows on disk are held in memory as well
+_LITTLE: Final = 1 << 16
 #: tables smaller than this are merged whatever their sizes
 _SMALL: Final = 4096
 #: so many rows are held in memory before they go to disk
@@ -39,8 +41,6 @@ SPILL: Final = 1 << 19
 _LATER: Final = 4
 #: so many runs are looked through before they are joined
 _MOST_RUNS: Final = 24
-#: after looking for so many ids the pages of the runs are let go of
-_LOOKS: Final = 512
 #: packs that are looked at when an index is opened that was on disk
 _SAMPLE: Final = 16
 
@@ -65,13 +65,34 @@ class Place:
 
 @attrs.frozen
 class _Part:
-    """Following rows of the index."""
+    """Following rows of the index, in memory or in a run."""
 
     first: int
-    rows: Rows
-    offsets: Places
-    tables: tuple[Table, ...]
-    on_disk: bool
+    tables: tuple[Table | Run, ...]
+    held: tuple[Rows, Places] | None
+    """Rows and offsets, if they are in memory."""
+    run: Run | None = None
+    """Where they are, or were read from."""
+
+    def rows(self, wheres: Places) -> tuple[Rows, Places]:
+        if self.held is not None:
+            return self.held[0][wheres], self.held[1][wheres]
+        assert self.run is not None
+        return self.run.rows(wheres)
+
+    def span(self, first: int, count: int) -> Rows:
+        start = first - self.first
+        if self.held is not None:
+            return self.held[0][start : start + count]
+        assert self.run is not None
+        return self.run.span(start, count)
+
+    @classmethod
+    def of(cls, run: Run, first: int) -> _Part:
+        """What is little is held in memory."""
+        if run.count > _LITTLE:
+            return cls(first, (run,), None, run)
+        return cls(first, (run.table(),), run.all(), run)
 
 
 @attrs.define
@@ -103,7 +124,7 @@ class _Recent:
         self.tables = tuple(tables)
 
     def part(self) -> _Part:
-        return _Part(self.first, self.rows[: self.count], self.offsets[: self.count], self.tables, on_disk=False)
+        return _Part(self.first, self.tables, (self.rows[: self.count], self.offsets[: self.count]))
 
 
 class Index:
@@ -126,7 +147,6 @@ class Index:
         self._lock = threading.Lock()
         self._sound = np.zeros(len(self.packs), dtype=np.bool_)
         self._unsound = np.zeros(len(self.packs), dtype=np.bool_)
-        self._looks = 0
         self.on_unsound: Callable[[], None] = _scratch_changed
         """Called when rows on disk are not what they were: they are passed over unless it raises."""
         self._arrange()
@@ -160,8 +180,9 @@ class Index:
             self._join()
 
     def _spill(self) -> None:
-        part = self._recent.part()
-        run = self._written(lambda file: runs.write(file, part.rows, part.offsets))
+        count = self._recent.count
+        stored, offsets = self._recent.rows[:count], self._recent.offsets[:count]
+        run = self._written(lambda file: runs.write(file, stored, offsets))
         self.runs = (*self.runs, run)
         self._recent = _Recent(self.row_count)
         if len(self.runs) > _MOST_RUNS:
@@ -197,9 +218,10 @@ class Index:
         return tempfile.TemporaryFile(dir=self._folder)
 
     def _arrange(self) -> None:
+        known = {part.run: part for part in self._parts if part.run is not None}
         parts, first = [], 0
         for run in self.runs:
-            parts.append(_Part(first, run.rows, run.offsets, (run.table,), on_disk=True))
+            parts.append(known[run] if run in known else _Part.of(run, first))
             first += run.count
         self._parts = (*parts, self._recent.part())
 
@@ -207,17 +229,14 @@ class Index:
 
     def places(self, kind: BlobKind, blob_id: bytes) -> list[Place]:
         """Every place of a blob, oldest row first."""
-        prefix = np.frombuffer(blob_id, dtype=">u8", count=1).astype(np.uint64)[0]
+        prefix = runs.prefixes_of(np.frombuffer(blob_id, dtype=[("id", f"V{ID_SIZE}")]))
         found = []
         for part in self._parts:
             for table in part.tables:
-                at = int(np.searchsorted(table.prefixes, prefix))
-                end = int(np.searchsorted(table.prefixes, prefix, side="right"))
-                some, sound = self._found(part, table.wheres[at:end])
+                some, sound = self._found(part, table.find(prefix)[1])
                 found += [
                     self.place(row) for row in some[sound] if row["kind"] == kind and row["id"].tobytes() == blob_id
                 ]
-        self._looked(1)
         return found
 
     def locate(self, kind: BlobKind, ids: bytes, usable: Usable) -> tuple[Flags, Rows]:
@@ -231,39 +250,32 @@ class Index:
         for part in self._parts:
             for table in part.tables:
                 left = np.flatnonzero(~seen)
-                at = np.searchsorted(table.prefixes, words[left, 0])
-                while left.size:
-                    inside = at < table.prefixes.size
-                    left, at = left[inside], at[inside]
-                    same = table.prefixes[at] == words[left, 0]
-                    left, at = left[same], at[same]
-                    if not left.size:
-                        break
-                    found, good = self._found(part, table.wheres[at])
-                    good &= (rows.as_words(found["id"]) == words[left]).all(axis=1) & (found["kind"] == kind)
-                    good &= usable(found)
-                    chosen[left[good]] = found[good]
-                    seen[left[good]] = True
-                    left, at = left[~good], at[~good] + 1
-        self._looked(len(words))
+                if not left.size:
+                    return seen, chosen
+                which, wheres = table.find(words[left, 0])
+                if not wheres.size:
+                    continue
+                found, good = self._found(part, wheres)
+                good &= (rows.as_words(found["id"]) == words[left[which]]).all(axis=1) & (found["kind"] == kind)
+                good &= usable(found)
+                wanted, oldest = np.unique(left[which[good]], return_index=True)
+                chosen[wanted] = found[good][oldest]
+                seen[wanted] = True
         return seen, chosen
 
     def _found(self, part: _Part, wheres: Places) -> tuple[Rows, Flags]:
         """The rows at these places, and which of them are still what they were when they were taken in."""
         found = np.empty(wheres.size, dtype=_FOUND)
-        found[_STORED] = part.rows[wheres]
-        found["offset"] = part.offsets[wheres]
+        found[_STORED], found["offset"] = part.rows(wheres)
         found["ordinal"] = ordinals = wheres.astype(np.int64) + part.first
         found["pack"] = owners = self.packs.owners(ordinals)
-        if not part.on_disk:
-            return found, np.ones(wheres.size, dtype=np.bool_)
-        return found, self._are_sound(owners)
+        return found, np.ones(wheres.size, dtype=np.bool_) if part.run is None else self._are_sound(owners)
 
     def _are_sound(self, owners: NDArray[np.int64]) -> Flags:
         """Of packs whose rows are on disk: each is looked at once."""
         if len(self._sound) < len(self.packs):
             with self._lock:
-                short = len(self.packs) - len(self._sound)
+                short = max(0, len(self.packs) - len(self._sound))
                 self._unsound = np.concatenate((self._unsound, np.zeros(short, dtype=np.bool_)))
                 self._sound = np.concatenate((self._sound, np.zeros(short, dtype=np.bool_)))
         for place in np.unique(owners[~(self._sound | self._unsound)[owners]]).tolist():
@@ -277,13 +289,7 @@ class Index:
 
     def _stored(self, known: KnownPack) -> Rows:
         part = next(part for part in reversed(self._parts) if part.first <= known.first)
-        start = known.first - part.first
-        return part.rows[start : start + known.rows]
-
-    def _looked(self, count: int) -> None:
-        self._looks += count
-        if self._looks >= _LOOKS:
-            self.relax()
+        return part.span(known.first, known.rows)
 
     def pass_over(self, places: Flags) -> None:
         """Find nothing in these packs, whose rows are on disk, until ``use`` is told of one."""
@@ -316,12 +322,6 @@ class Index:
                 if ids and not self.locate(kind, ids, lambda rows: np.ones(len(rows), dtype=np.bool_))[0].all():
                     return False
         return True
-
-    def relax(self) -> None:
-        """Hold no pages of what is on disk in memory."""
-        self._looks = 0
-        for run in self.runs:
-            run.relax()
 
     def rows_of(self, wanted: Flags) -> Iterator[tuple[str, Rows]]:
         """Key and rows, as they are stored, of each pack that has a flag in ``wanted``."""

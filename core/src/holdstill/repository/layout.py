@@ -40,6 +40,7 @@ _OF_PACK: Final = re.compile(f"packs/{_NUMBER}/{_RANDOM}")
 _OF_SEGMENT: Final = re.compile(f"index/{_NUMBER}/{_RANDOM}")
 _OF_COMMIT: Final = re.compile(f"images/{_NUMBER}-{_RANDOM}")
 _OF_LIST: Final = re.compile(f"lists/{_RANDOM}")
+_OF_MARK: Final = re.compile(f"marks/{_NUMBER}-{_RANDOM}/[0-9]{{10}}")
 _OF_ROLL: Final = re.compile(r"rolls/64/(?P<place>[0-9]{10})")
 _OF_CHECK: Final = re.compile(f"checks/{_RANDOM}")
 
@@ -138,6 +139,11 @@ def split_roll_key(key: str) -> int | None:
 def is_list_key(key: str) -> bool:
     """Is it the key of a list of condemned packs?"""
     return _OF_LIST.fullmatch(key) is not None
+
+
+def is_mark_key(key: str) -> bool:
+    """Is it the key of a mark?"""
+    return _OF_MARK.fullmatch(key) is not None
 
 
 def is_check_key(key: str) -> bool:

@@ -15,7 +15,7 @@ import secrets
 import struct
 import sys
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -95,14 +95,17 @@ class LocalIndex:
             table = np.frombuffer(body[:size], dtype=PACK)
             naming = Naming(head["segments"], np.frombuffer(body[size:], dtype=np.uint32).reshape(-1, 2)).only(listed)
             runs = [self._run(name, count) for name, count in head["runs"]]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, HoldstillError, ValueError, KeyError, TypeError):
             return fresh
         named = naming.named(len(table))
         rows = table["rows"].astype(np.int64)
         if 2 * rows[named].sum() < rows.sum():
             return fresh  # mostly of packs that are gone
         index = Index(self.scratch, PackTable(table), runs)
-        return (index, naming) if index.holds_together() else fresh
+        with suppress(HoldstillError):
+            if index.holds_together():
+                return index, naming
+        return fresh
 
     def _run(self, name: str, count: int) -> Run:
         with (self.folder / name).open("rb") as file:

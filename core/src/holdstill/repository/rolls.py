@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
-from holdstill.errors import Damaged, ObjectMissing, TargetError
+from holdstill.errors import Damaged, FormatTooNew, ObjectMissing, TargetError
 from holdstill.repository import envelope, layout
 from holdstill.repository.digests import Digests
 from holdstill.repository.layout import ROLLS, ObjectKind
@@ -50,7 +50,7 @@ def write(target: Target, digests: Digests, place: int, entries: Sequence[bytes]
             target.put(key, parts)
 
 
-def damaged(target: Target, digests: Digests) -> Iterator[Damaged]:
+def damaged(target: Target, digests: Digests) -> Iterator[Damaged | FormatTooNew]:
     """What is wrong with those that a listing shows: each of their entries must be the ledger's."""
     for listed in target.list(ROLLS):
         if (place := layout.split_roll_key(listed.key)) is not None:
@@ -60,7 +60,7 @@ def damaged(target: Target, digests: Digests) -> Iterator[Damaged]:
                     yield Damaged("its entries are not those of the ledger", subject=listed.key)
             except ObjectMissing as missing:
                 yield Damaged(f"the ledger does not hold what it holds: {missing.message}", subject=listed.key)
-            except Damaged as damage:
+            except (Damaged, FormatTooNew) as damage:
                 yield damage
 
 
