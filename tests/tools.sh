@@ -40,6 +40,8 @@ spin spin
 gcc gcc
 gencat libc6-dev
 sshd openssh-server
+ssh openssh-client
+csh tcsh
 ssh-keygen openssh-client
 LIST
 # What needs a kernel of its own (device-mapper) runs in a virtual machine, with this one.

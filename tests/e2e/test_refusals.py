@@ -14,7 +14,7 @@ from holdstill_testing.workbench import Workbench
 pytestmark = pytest.mark.root
 
 
-def test_a_mounted_target_is_refused_and_with_unmount_it_is_unmounted(bench, volume, tmp_path):
+def test_a_mounted_target_is_refused_and_with_unmount_it_is_mounted_again(bench, volume, tmp_path):
     image = bench.back_up(volume).image
     target = volumes.ext4(tmp_path / "target", 64 * MIB)
     with attached(target) as device, mounted(device, "-o", "ro,noload") as place:
@@ -25,8 +25,9 @@ def test_a_mounted_target_is_refused_and_with_unmount_it_is_unmounted(bench, vol
         with pytest.raises(VolumeBusy):
             bench.restore(image, target)
         assert digest(device) == before
-        assert bench.restore(image, device, unmount=True).proved
-        assert not place.is_mount()
+        restored = bench.restore(image, device, unmount=True)
+        assert (restored.proved, restored.mounted) == (True, (str(place),))
+        assert place.is_mount()
     assert is_clean(target)
     assert files_in(target) == files_in(volume)
 

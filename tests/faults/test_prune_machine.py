@@ -53,6 +53,16 @@ class Machine(RuleBasedStateMachine):
     def protect(self, which):
         self.world.protect(which)
 
+    @rule(letters=st.text(LETTERS, min_size=3, max_size=7), lie=st.sampled_from(LIES))
+    @precondition(lambda self: len(self.world.living) < MOST)
+    def copy_in(self, letters, lie):
+        self.world.copy_in(letters, lie)
+
+    @rule(which=st.integers(0, 9))
+    @precondition(lambda self: len(self.world.living) < MOST)
+    def copy_out(self, which):
+        self.world.copy_out(which)
+
     @rule()
     @precondition(lambda self: len(self.world.living) < MOST)
     def verify(self):
@@ -100,7 +110,7 @@ def test_no_committed_image_is_ever_lost_and_all_garbage_goes():
     )
 
 
-def wander(dice, turns=60):
+def wander(dice, turns=70):
     """A walk on which faults are rare enough for most work to come to an end. What was done, in numbers."""
     world, done = World(), Counter()
     try:
@@ -123,7 +133,10 @@ def volume(dice):
 def turn(world, dice):
     if len(world.living) < MOST and dice.random() < 0.35:
         who = dice.choice(
-            ["backup", "backup", "backup", "prune", "prune", "prune", "delete", "delete", "protect", "verify"]
+            [
+                *("backup", "backup", "backup", "copy in", "copy out"),
+                *("prune", "prune", "prune", "prune", "delete", "delete", "protect", "verify"),
+            ]
         )
         if who == "backup":
             world.backup(volume(dice), dice.choice(LIES))
@@ -131,6 +144,10 @@ def turn(world, dice):
             world.prune(dice.choice(SHARES), fence=dice.random() < 0.3, lie=dice.choice(LIES))
         elif who == "delete":
             world.delete(dice.randrange(9))
+        elif who == "copy in":
+            world.copy_in(volume(dice), dice.choice(LIES))
+        elif who == "copy out":
+            world.copy_out(dice.randrange(9))
         elif who == "protect":
             world.protect(dice.randrange(9))
         else:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from holdstill.pipeline.transfer import ImageCopier
 from holdstill.repository import commits
 from holdstill.repository.ledger import Ledger
 from holdstill.repository.marks import Marks
 from holdstill.repository.prune import Prune
 from holdstill.repository.reuse import Stock
+from holdstill.repository.session import WriterSession
 from holdstill.repository.standing import Standing
 from holdstill_testing.actors import Outcome
 from holdstill_testing.world import Lost, World
@@ -115,6 +117,16 @@ def look_then_delete(patch):
     patch.setattr(Marks, "drop", lambda self, image: self.protected(image))
 
 
+def twin_unasked(patch):
+    """What a chunk was copied to counts as stored, without a look whether that may be relied on."""
+    patch.setattr(
+        ImageCopier,
+        "_known_names",
+        lambda self, first, each: self._twins.names(first, len(each)) if self._twins else {},
+    )
+    patch.setattr(WriterSession, "need", lambda self, kind, ids: 0)
+
+
 # --- the stories -------------------------------------------------------------------------------------
 
 
@@ -203,6 +215,17 @@ def protected_at_the_last_moment(world):
     world.finish(deleter)
 
 
+def a_twin_is_condemned(world):
+    world.finish(world.copy_in("abc"))
+    copier = world.copy_in("abcd")
+    world.until(copier, "put_if_absent ledger/")
+    world.finish(world.delete(0))
+    pruner = world.prune(0.0, fence=True)
+    world.until(pruner, "delete packs/")
+    world.finish(copier)
+    world.finish(pruner)
+
+
 STORIES = {
     no_recheck: the_list_comes_before_begin,
     early_frontier: begin_comes_before_the_list,
@@ -213,6 +236,7 @@ STORIES = {
     unnamed: the_other_copy_is_a_dead_writers,
     forget_deletes: a_commit_arrives_late,
     look_then_delete: protected_at_the_last_moment,
+    twin_unasked: a_twin_is_condemned,
 }
 
 

@@ -11,6 +11,8 @@ DISTRIBUTIONS = {
     "holdstill-filesystems": "providers/filesystems",
     "holdstill-static-unmount": "providers/static_unmount",
     "holdstill-lvm2": "providers/lvm2",
+    "holdstill-jfs2": "providers/jfs2",
+    "holdstill-remote": "providers/remote",
     "holdstill-storage": "storage",
     "holdstill-cli": "frontends/cli",
     "holdstill-testing": "tests",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 __version__: Final = "0.1.0"
 
 if TYPE_CHECKING:
-    from holdstill.engine import Converted, Engine, SurveyedMap
+    from holdstill.engine import Engine
     from holdstill.errors import ExitCode, HoldstillError
     from holdstill.held.state import StateFolder
     from holdstill.jobs import Job
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from holdstill.model.named import NamedRequest
     from holdstill.model.requests import (
         BackupRequest,
+        CopyRequest,
         ImportRequest,
         OnReadError,
         PruneRequest,
@@ -32,10 +33,12 @@ if TYPE_CHECKING:
     )
     from holdstill.model.results import (
         BackupResult,
+        CopyResult,
         Domain,
         Finding,
         Freshness,
         HurtRanges,
+        ImageCopy,
         MapResult,
         PruneResult,
         RepositoryFacts,
@@ -47,7 +50,9 @@ if TYPE_CHECKING:
     from holdstill.model.retention import Fate, Retention, Versions
     from holdstill.model.volume import Consistency, Mode, VolumeFacts
     from holdstill.pipeline.recover import Recovered
+    from holdstill.pipeline.survey import SurveyedMap
     from holdstill.plugins.registry import PluginRow
+    from holdstill.preferences.converting import Converted
     from holdstill.preferences.said import Unknown
     from holdstill.preferences.schema import Preference
     from holdstill.preferences.sources import Effective
@@ -55,7 +60,7 @@ if TYPE_CHECKING:
     from holdstill.spi.conversation import Conversation
 
 _HOME: Final = {
-    "engine": ("Converted", "Engine", "SurveyedMap"),
+    "engine": ("Engine",),
     "errors": ("ExitCode", "HoldstillError"),
     "held.state": ("StateFolder",),
     "jobs": ("Job",),
@@ -68,6 +73,7 @@ _HOME: Final = {
     "model.named": ("NamedRequest",),
     "model.requests": (
         "BackupRequest",
+        "CopyRequest",
         "ImportRequest",
         "OnReadError",
         "PruneRequest",
@@ -76,10 +82,12 @@ _HOME: Final = {
     ),
     "model.results": (
         "BackupResult",
+        "CopyResult",
         "Domain",
         "Finding",
         "Freshness",
         "HurtRanges",
+        "ImageCopy",
         "MapResult",
         "PruneResult",
         "RepositoryFacts",
@@ -91,7 +99,9 @@ _HOME: Final = {
     "model.retention": ("Fate", "Retention", "Versions"),
     "model.volume": ("Consistency", "Mode", "VolumeFacts"),
     "pipeline.recover": ("Recovered",),
+    "pipeline.survey": ("SurveyedMap",),
     "plugins.registry": ("PluginRow",),
+    "preferences.converting": ("Converted",),
     "preferences.said": ("Unknown",),
     "preferences.schema": ("Preference",),
     "preferences.sources": ("Effective",),
@@ -108,6 +118,8 @@ __all__ = [
     "Consistency",
     "Conversation",
     "Converted",
+    "CopyRequest",
+    "CopyResult",
     "Domain",
     "Effective",
     "Engine",
@@ -120,6 +132,7 @@ __all__ = [
     "HoldstillError",
     "HurtRanges",
     "Image",
+    "ImageCopy",
     "ImportRequest",
     "Job",
     "Managed",

@@ -16,12 +16,19 @@ from holdstill.held.journal import Journal
 from holdstill.held.state import StateFolder
 from holdstill.model.compatibility import CompatQuestion, CompatTable, Verdict
 from holdstill.model.events import Noted, Question, Warned
-from holdstill.model.extents import Extents
 from holdstill.model.image import Image
 from holdstill.model.named import NamedRequest, named_requests
-from holdstill.model.requests import BackupRequest, ImportRequest, PruneRequest, RestoreRequest, VerifyRequest
+from holdstill.model.requests import (
+    BackupRequest,
+    CopyRequest,
+    ImportRequest,
+    PruneRequest,
+    RestoreRequest,
+    VerifyRequest,
+)
 from holdstill.model.results import (
     BackupResult,
+    CopyResult,
     Domain,
     Freshness,
     MapResult,
@@ -39,14 +46,14 @@ from holdstill.pipeline.importing import Import
 from holdstill.pipeline.numbers import journalled, void_own_past
 from holdstill.pipeline.recover import Recovered, heal, recover
 from holdstill.pipeline.restore import Restore
-from holdstill.pipeline.survey import Surveyed, survey
+from holdstill.pipeline.survey import SurveyedMap, survey
 from holdstill.pipeline.together import Together
+from holdstill.pipeline.transfer import Transfer
 from holdstill.pipeline.workers import cores
 from holdstill.plugins.registry import PluginRow, Plugins
-from holdstill.preferences.converting import converted
+from holdstill.preferences.converting import Converted, converted
 from holdstill.preferences.files import Places
 from holdstill.preferences.joining import backup_order, given_with, settled
-from holdstill.preferences.said import Unknown
 from holdstill.preferences.schema import Preference, schema
 from holdstill.preferences.setting import put
 from holdstill.preferences.sources import Effective, Names, Sources, understood
@@ -60,28 +67,6 @@ from holdstill.repository.trial import TargetReport, try_target
 from holdstill.repository.upkeep import prune
 from holdstill.repository.verify import verify
 from holdstill.spi.conversation import Conversation
-
-
-@attrs.frozen
-class SurveyedMap:
-    """The used blocks of a volume: the facts, and the runs as a stream that may be read more than once."""
-
-    result: MapResult
-    _surveyed: Surveyed
-
-    def windows(self) -> Iterator[Extents]:
-        """The used bytes, ascending, window by window."""
-        return self._surveyed.windows()
-
-
-@attrs.frozen
-class Converted:
-    """Options files of TSM as one of ours."""
-
-    text: str
-    """TOML."""
-    unknown: tuple[Unknown, ...]
-    """What has no effect here."""
 
 
 class Engine:
@@ -197,6 +182,18 @@ class Engine:
             return Restore(
                 self._plugins, repository, self._state, settled(request, effective), talk, self._workers
             ).run()
+
+    def copy(self, url: str, request: CopyRequest, talk: Conversation) -> CopyResult:
+        """Copy images to another repository. It may be done again, and after it was killed: what is there stays."""
+        with (
+            self._open(url) as source,
+            self._open(request.to_url) as target,
+            Journal.begin(self._state.journals) as journal,
+        ):
+            if not request.dry_run:
+                void_own_past(target, self._state.journals)
+            kept = partial(journalled, journal, target)
+            return Transfer(source, target, talk, self._workers, kept).run(request)
 
     def verify(self, url: str, request: VerifyRequest, talk: Conversation) -> VerifyResult:
         """Check images, all of them if none is named. What is damaged is in the result, which is kept; what is damaged

@@ -7,6 +7,7 @@ from holdstill.errors import AmbiguousProvider, NoProvider, PluginError, Structu
 from holdstill.model.blockmap import BlockMap, WholeVolume
 from holdstill.model.compatibility import CompatTable, Verdict
 from holdstill.model.extents import Extents
+from holdstill.model.fsck import FilesystemCheck, FilesystemState
 from holdstill.model.managed import Managed
 from holdstill.model.volume import FilesystemFacts, Mode
 from holdstill.plugins.hookspecs import API, hookimpl
@@ -347,6 +348,18 @@ def test_the_rules_are_one_plugins():
         Plugins.of(NoRules()).compatibility()
     with pytest.raises(AmbiguousProvider, match="both claim to know the rules"):
         Plugins.of(Plugin("a", compatibility=rules), Plugin("b", compatibility=rules)).compatibility()
+
+
+def test_a_file_system_is_checked_by_who_knows_it():
+    volume, clean = MemoryVolume(b"", "/dev/x"), FilesystemCheck(FilesystemState.CLEAN, "nothing")
+    knows = Plugin("b", check_filesystem=lambda volume, name: clean if name == "ext4" else None)
+    plugins = Plugins.of(Plugin("a"), knows)
+
+    assert plugins.check_filesystem(volume, "ext4", NoRunner()) is clean
+    unknown = plugins.check_filesystem(volume, "zfs", NoRunner())
+    assert (unknown.state, unknown.sound) == (FilesystemState.UNCHECKED, False)
+    volume.machine = MemoryMachine("ssh://host", "aix")
+    assert plugins.check_filesystem(volume, "ext4", NoRunner()).state is FilesystemState.UNCHECKED
 
 
 def test_what_was_held_is_undone_by_who_knows_the_kind():

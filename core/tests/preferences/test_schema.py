@@ -36,6 +36,8 @@ def values(preference: Preference) -> st.SearchStrategy:
             return st.one_of(st.integers(1, preference.most), st.floats(0.001, preference.most))
         case Type.BOOLEAN:
             return st.one_of(st.booleans(), st.sampled_from(["yes", "no", "true", "FALSE"]))
+        case Type.SETTINGS:
+            return st.sampled_from(["", "jfs2.extents=fscntl", "lvm2.a-b=1  jfs2.extents=x,y"])
         case Type.COMMAND:
             return st.sampled_from(["", "sync", "/bin/echo 'a b' \\\" #"])
 
@@ -60,7 +62,13 @@ def test_no_two_drive_the_same():
 def test_a_default_is_one_of_its_values(platform):
     for each in schema(platform):
         assert each.value(each.default) == each.default
-        assert type(each.default) is not str or each.type in (Type.CHOICE, Type.COMMAND, Type.SPACE, Type.NAME)
+        assert type(each.default) is not str or each.type in (
+            Type.CHOICE,
+            Type.COMMAND,
+            Type.SPACE,
+            Type.NAME,
+            Type.SETTINGS,
+        )
         assert bool(each.choices) == (each.type is Type.CHOICE)
         assert bool(each.most) == (each.type is Type.SECONDS)
 

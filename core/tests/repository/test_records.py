@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdstill.errors import Damaged
-from holdstill.model.image import Audit, Image, Sizes, Tree, Unread
+from holdstill.model.image import Audit, Image, Origin, Sizes, Tree, Unread
 from holdstill.model.managed import Managed
 from holdstill.model.volume import Consistency, FilesystemFacts, Layer, Mode, Mount, VolumeFacts, VolumeKind
 from holdstill.repository import canonical, envelope, records
@@ -19,6 +19,7 @@ from holdstill.repository.layout import ObjectKind, segment_key
 DIGESTS = Digests("blake2b", bytes(range(32)))
 KEY = "images/0000000007-" + "ab" * 16
 
+identities = st.binary(min_size=16, max_size=16).map(bytes.hex)
 texts = st.text(max_size=20)
 numbers = st.integers(0, 1 << 60)
 mounts = st.builds(Mount, texts, texts, texts, st.booleans(), texts, texts)
@@ -67,6 +68,7 @@ def images(draw):
         segments=(segment_key(7, "cd" * 16),) * draw(st.integers(0, 2)),
         made_by=draw(texts),
         audit=draw(st.none() | st.builds(Audit, texts, numbers, numbers)),
+        origin=draw(st.none() | st.builds(Origin, identities, identities)),
         managed=draw(st.none() | managed),
     )
 

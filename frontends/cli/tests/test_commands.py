@@ -176,6 +176,13 @@ def test_restore_into_a_new_file_asks_nothing(hold, repo, volume, image, tmp_pat
     assert subprocess.run(["e2fsck", "-fn", tmp_path / "back.img"], capture_output=True).returncode == 0
 
 
+def test_restore_says_what_fsck_found(hold, repo, image, tmp_path):
+    ran = hold("restore", image, "--to-file", tmp_path / "back.img", "--fsck", repo=repo)
+
+    assert ran.code == 0
+    assert "clean: its check found nothing" in ran.out
+
+
 def test_restore_without_proof_says_so(hold, repo, image, tmp_path):
     ran = hold("restore", "--json", image, "--to-file", tmp_path / "back.img", "--no-proof", repo=repo)
 

@@ -38,6 +38,8 @@ def test_every_command_keeps_to_its_schema(checked, volume, tmp_path):
     assert checked("result-images", "images").result["images"][0]["image"] == image
     assert checked("result-show", "show", image).result["volume_facts"]["path"] == str(volume)
     assert checked("result-restore", "restore", image, "--to-file", tmp_path / "back.img").result["proved"]
+    mended = checked("result-restore", "restore", image, "--to-file", tmp_path / "mended.img", "--fsck").result
+    assert (mended["fsck"]["state"], mended["mounted"]) == ("clean", [])
     assert checked("result-verify", "verify", "--read-data").result["images"] == [image]
     assert checked("map", "map", volume).code == 0
     assert checked("result-volumes", "volumes").code == 0
@@ -48,6 +50,10 @@ def test_every_command_keeps_to_its_schema(checked, volume, tmp_path):
     }
     assert checked("result-target-check", "target", "check", tmp_path / "trial").result["properties"]["put_if_absent"]
     assert checked("result-recover", "recover").result["recovered"] == []
+    other = tmp_path / "another"
+    assert checked("result-copy", "copy", "--to-repo", other, "--dry-run").result["copies"][0]["copy"] is None
+    copy = checked("result-copy", "copy", "--to-repo", other).result["copies"][0]
+    assert checked("result-show", "--repo", other, "show", copy["copy"]).result["origin"]["image"] == image
     assert checked("result-delete", "delete", image, "--yes").result["image"] == image
 
 
@@ -60,6 +66,7 @@ def test_every_command_keeps_to_its_schema(checked, volume, tmp_path):
         ("result-delete", ["delete", "abcdef"]),
         ("result-restore", ["restore", "abcdef", "--to", "/does/not/exist"]),
         ("result-verify", ["verify", "abcdef"]),
+        ("result-copy", ["copy", "abcdef", "--to-repo", "/does/not/exist"]),
         ("result-map", ["map", "/does/not/exist"]),
         ("result-init", ["init"]),
         ("result-target-check", ["target", "check", "nonsense://x"]),

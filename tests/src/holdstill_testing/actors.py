@@ -10,7 +10,7 @@ import enum
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import attrs
 
@@ -61,6 +61,12 @@ class InlineExecutor:
 
     def shutdown(self, **_: object) -> None:
         """Nothing is under way."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 @attrs.define(eq=False)

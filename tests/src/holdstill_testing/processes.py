@@ -177,6 +177,15 @@ def prune(repository: str, state: str, repack_below: float, fence: bool) -> None
     Engine(state=state).prune(repository, PruneRequest(repack_below=repack_below, fence=fence), Agreeing())
 
 
+def copy(repository: str, other: str, state: str) -> None:
+    """Copy every image to the other repository."""
+    from holdstill.engine import Engine
+    from holdstill.model.requests import CopyRequest
+    from holdstill.spi.conversation import Conversation
+
+    Engine(state=state).copy(repository, CopyRequest(other), Conversation())
+
+
 def survey(volume: str, state: str) -> None:
     """Read the whole block map, window by window."""
     from holdstill.engine import Engine

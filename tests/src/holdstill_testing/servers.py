@@ -108,6 +108,7 @@ def sshd(folder: Path) -> Iterator[SshServer]:
     raise AssertionError((folder / "sshd.log").read_text())
 
 
+#: bash reads the user's own ~/.bashrc for whatever sshd starts, unless it is told that another shell is around it
 _SETTINGS: Final = """
 Port {port}
 ListenAddress 127.0.0.1
@@ -120,6 +121,7 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 MaxStartups 100
+SetEnv SHLVL=2
 MaxSessions 20
 Subsystem sftp internal-sftp
 """

@@ -15,6 +15,8 @@ from unittest.mock import patch
 
 from holdstill.errors import HoldstillError
 from holdstill.model.image import Image
+from holdstill.model.results import ImageCopy
+from holdstill.pipeline import workers
 from holdstill.repository import commits, packs, segments, uploads
 from holdstill.repository.choosing import Choice
 from holdstill.repository.marking import Marking
@@ -25,6 +27,7 @@ from holdstill.spi.target import Listed, Target
 from holdstill_testing.actors import Actor, InlineExecutor, Outcome
 from holdstill_testing.fakes.memory_target import MemoryTarget
 from holdstill_testing.tiny import back_up, content, restored, tiny_config
+from holdstill_testing.vault import Vault
 
 LETTERS: Final = "abcdefgh."
 LIES: Final = ("true", "true", "true", "old", "empty")
@@ -61,10 +64,12 @@ class World:
         self._patches = (
             patch.object(secrets, "token_hex", lambda size: blake2b(b"%d" % next(names), digest_size=size).hexdigest()),
             patch.object(uploads, "ThreadPoolExecutor", InlineExecutor),
+            patch.object(workers, "ThreadPoolExecutor", InlineExecutor),
         )
         for each in self._patches:
             each.start()
         self.target = MemoryTarget()
+        self.vault = Vault()
         self.config = tiny_config(self.target)
         self.actors: list[Actor] = []
         self.later: list[Callable[[], object]] = []
@@ -151,6 +156,26 @@ class World:
 
         return self._begin("verify", do, "true")
 
+    def copy_in(self, letters: str, lie: str = "true") -> Actor:
+        """Somebody begins to copy an image of a volume that holds these letters, out of another repository."""
+        name = self.vault.image(letters)
+        return self._begin("copy in", lambda target: self.vault.copy(self.vault.open(), self._open(target), name), lie)
+
+    def copy_out(self, which: int, lie: str = "true") -> Actor | None:
+        """Somebody begins to copy one of the images to another repository, if there is one."""
+        images = self.images()
+        if not images:
+            return None
+        image = images[which % len(images)]
+
+        def do(target: Target) -> None:
+            done = self.vault.copy(self._open(target), self.vault.open(), image.id)
+            if done.failed and image.id not in self._may_be_deleted:
+                raise Lost(f"image {image.number} could not be copied: {done.failed}")
+            self.vault.check()
+
+        return self._begin("copy out", do, lie)
+
     def _begin(self, name: str, do: Callable[[Target], object], lie: str) -> Actor:
         def listing(prefix: str, fresh: tuple[Listed, ...]) -> Sequence[Listed]:
             if lie == "empty":
@@ -172,6 +197,8 @@ class World:
         if actor.ended:
             if isinstance(actor.result, Image):
                 self._acknowledged[actor.result.id] = actor.name
+            if isinstance(actor.result, ImageCopy) and actor.result.copy and not actor.result.already:
+                self._acknowledged[actor.result.copy] = actor.name
             self.pruned += getattr(actor.result, "deleted_packs", 0)
             if actor.error is not None and not actor.dead and not isinstance(actor.error, HoldstillError):
                 raise actor.error

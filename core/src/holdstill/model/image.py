@@ -49,6 +49,14 @@ class Audit:
 
 
 @attrs.frozen
+class Origin:
+    """Where a copied image was made: the repository's id and its own id there. A copy of a copy names the first."""
+
+    repository: str
+    image: str
+
+
+@attrs.frozen
 class Tree:
     """A list of blob ids, stored as pages of ids (docs/reference/repository-format.md, "Pages").
 
@@ -94,5 +102,7 @@ class Image:
     """The engine and its version."""
     audit: Audit | None = None
     """Evidence for the map; None: not audited."""
+    origin: Origin | None = None
+    """None: it was made in this repository."""
     managed: Managed | None = None
     """The volume manager that the volume was of; None if it had none, or none that a plugin knew."""

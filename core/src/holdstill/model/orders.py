@@ -24,6 +24,7 @@ class BackupOrder:
     on_read_error: OnReadError = attrs.field(converter=OnReadError)
     on_no_snapshot: OnNoSnapshot = attrs.field(converter=OnNoSnapshot)
     snapshot_provider: str = ANY_PROVIDER
+    provider_settings: str = ""
     static_method: StaticMethod = attrs.field(converter=StaticMethod)
     cache_size: str
     cache_growth: bool

@@ -35,6 +35,8 @@ class BackupRequest:
     """What ``auto`` means for a volume in use that nothing installed can make a snapshot of."""
     snapshot_provider: str | None = None
     """The name of the one plugin that may make the snapshot, ``any``, or ``none``: then ``auto`` means static."""
+    provider_settings: str | None = None
+    """What one provider alone understands: words like ``jfs2.extents=fscntl``."""
     static_method: StaticMethod | None = None
     """How a mounted volume is made static."""
     snapshot_root: str | None = None
@@ -88,6 +90,11 @@ class RestoreRequest:
     proof: bool | None = None
     """Read back and compare? None: what the preferences of the volume say that is written to."""
     unmount: bool = False
+    """If it is mounted, unmount it first and mount it again afterwards. What is fuzzy is mounted only if ``fsck`` says
+    that it may be.
+    """
+    fsck: bool = False
+    """Have the file system's own checker look at it after the proof, and mend what it finds."""
     to_new_volume: str | None = None
     """Make this volume first, large enough for the image; a provider knows the name (``vg/lv``)."""
     resume: bool = False
@@ -122,4 +129,18 @@ class PruneRequest:
     """
     fence: bool = False
     """Do not wait for backups that began before and have not ended: they begin again by themselves."""
+    dry_run: bool = False
+
+
+@attrs.frozen
+class CopyRequest:
+    """Copy images to another repository; those that it has already are passed over."""
+
+    to_url: str
+    images: tuple[str, ...] = ()
+    """Ids, unique prefixes of some, or ``latest``. Empty: all."""
+    of_volume: str | None = None
+    """Of this volume only."""
+    since: dt.timedelta | None = None
+    """No older ones, by this host's clock."""
     dry_run: bool = False

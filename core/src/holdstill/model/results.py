@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from holdstill.model.fsck import FilesystemCheck
 from holdstill.model.image import Sizes, Unread
 from holdstill.model.retention import Fate
 from holdstill.model.volume import Consistency, FilesystemFacts, Mode, VolumeFacts
@@ -50,6 +51,10 @@ class RestoreResult:
     warnings: tuple[str, ...] = ()
     kept_size: int = 0
     """With ``resume``: bytes of the volume that were on the target already, and were left alone."""
+    fsck: FilesystemCheck | None = None
+    """With ``fsck``: how the file system is now."""
+    mounted: tuple[str, ...] = ()
+    """With ``unmount``: where it is mounted again."""
 
 
 @attrs.frozen
@@ -152,6 +157,41 @@ class PruneResult:
     images: tuple[Fate, ...] = ()
     """With a policy: what becomes of each image."""
     warnings: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class ImageCopy:
+    """What became of one image. Sizes in bytes."""
+
+    image: str
+    """Its id where it was copied from."""
+    copy: str | None
+    """Its id in the other repository; None: it is not there (a dry run, or it failed)."""
+    volume: str
+    host: str
+    taken: str
+    already: bool
+    """It was there before."""
+    failed: str = ""
+    """Why it could not be copied."""
+    read_size: int = 0
+    """Read from the one repository."""
+    stored_size: int = 0
+    """Added to the other."""
+    resumed_size: int = 0
+    """Of what it needs there, what runs had stored that ended without an image."""
+    new_chunks: int = 0
+    reused_chunks: int = 0
+
+
+@attrs.frozen
+class CopyResult:
+    """What ``copy`` did, image by image, the oldest first."""
+
+    to_repository: str
+    copies: tuple[ImageCopy, ...]
+    dry_run: bool
+    seconds: float
 
 
 @attrs.frozen

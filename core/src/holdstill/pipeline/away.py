@@ -59,6 +59,11 @@ def volume_on(plugins: Plugins, machine: Machine, path: str) -> Volume:
     return volume
 
 
+def name_of(volume: Volume) -> str:
+    """What finds its device again, wherever it was or was not mounted."""
+    return volume.facts.device if volume.machine is None else volume.machine.url + volume.facts.device
+
+
 def programs(machine: Machine | None, run: str, local: Runner) -> Runner:
     """What starts programs where the volume is."""
     return local if machine is None else machine.runner_for(run, local)
@@ -89,7 +94,7 @@ def is_held_away(held: Held) -> bool:
 
 def undo_there(held: Held, plugins: Plugins, local: Runner) -> Undone:
     """Reach its machine again and undo it there. Raises ``MachineError`` and its kinds."""
-    machine = plugins.reach(held.data[_WHERE], local)
+    machine = plugins.reach(held.data[_WHERE], asking())
     if working := machine.at_work(held.run):
         return Undone(UndoState.BUSY, f"{working} of that run is still at work on {machine.url}")
     data = {name: value for name, value in held.data.items() if name != _WHERE}

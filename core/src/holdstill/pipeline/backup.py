@@ -26,6 +26,7 @@ from holdstill.pipeline import away
 from holdstill.pipeline.changes import Changes, copy_changes, since_last
 from holdstill.pipeline.commands import Commands
 from holdstill.pipeline.copying import Copier
+from holdstill.pipeline.counting import Counted
 from holdstill.pipeline.deaf import Deaf
 from holdstill.pipeline.dynamic import Settled, settle
 from holdstill.pipeline.finding import find
@@ -36,13 +37,10 @@ from holdstill.pipeline.pace import Pace
 from holdstill.pipeline.patience import patiently
 from holdstill.pipeline.sheet import Sheet
 from holdstill.pipeline.survey import Surveyed, survey
+from holdstill.pipeline.telling import told
 from holdstill.pipeline.watching import WatchedStill
 from holdstill.plugins.registry import Plugins
-from holdstill.repository.layout import ID_SIZE, BlobKind
-from holdstill.repository.pages import TreeBuilder
 from holdstill.repository.repository import Repository
-from holdstill.repository.session import WriterSession
-from holdstill.repository.trees import filled
 from holdstill.spi.conversation import Conversation
 from holdstill.spi.meter import Meter
 from holdstill.spi.reader import Reader
@@ -238,7 +236,7 @@ class Backup:
     def _commit(self, work: _Work, copier: Copier, settled: Settled) -> Image:
         self._stage("commit", work.facts.path)
         session = copier.session
-        counted = _Counted(session, session.chunks())
+        counted = Counted(session, session.chunks())
         copier.sheet.pour(counted)
         chunks = counted.tree.finish()
         writer = session.map_writer()
@@ -272,7 +270,7 @@ class Backup:
                 map_block_size=settled.surveyed.block_size,
                 seconds=round(time.monotonic() - work.began, 3),
                 whole_volume_because=settled.surveyed.whole_volume_because,
-                notes=work.notes + settled.surveyed.notes + settled.notes,
+                notes=work.notes + told(work.still, settled.surveyed) + settled.surveyed.notes + settled.notes,
                 unread=tuple(Unread(offset, length) for offset, length in copier.unread),
                 new_chunks=copier.new_chunks,
                 # A dynamic image has stored more than it holds where it read a chunk again and found it changed.
@@ -329,25 +327,6 @@ class _Work:
             seconds=round(time.monotonic() - self.began, 3),
             notes=self.notes + self.surveyed.notes,
         )
-
-
-@attrs.define
-class _Counted:
-    """A tree builder that counts the chunks it is given, and the encoded size of the distinct ones."""
-
-    session: WriterSession
-    tree: TreeBuilder
-    chunks: int = 0
-    encoded_size: int = 0
-
-    def append(self, ids: bytes) -> None:
-        needed = [ids[at * ID_SIZE : (at + 1) * ID_SIZE] for at in filled(ids)]
-        self.chunks += len(needed)
-        self.encoded_size += self.session.need(BlobKind.CHUNK, needed)
-        self.tree.append(ids)
-
-    def append_zeros(self, count: int) -> None:
-        self.tree.append_zeros(count)
 
 
 def _committed_but(left: LeftHeld, image: Image) -> LeftHeld:

@@ -13,7 +13,7 @@ import attrs
 
 from holdstill.errors import NoProvider, UsageError, VolumeBusy, VolumeUnusable
 from holdstill.held.state import StateFolder
-from holdstill.model.choices import ANY_PROVIDER, NEVER_DYNAMIC, NO_PROVIDER, OnNoSnapshot
+from holdstill.model.choices import ANY_PROVIDER, NEVER_DYNAMIC, NO_PROVIDER, OnNoSnapshot, provider_settings
 from holdstill.model.events import Noted
 from holdstill.model.orders import BackupOrder
 from holdstill.model.volume import Mode, VolumeFacts
@@ -120,6 +120,7 @@ class Holder:
             limit=self.request.freeze_limit,
             mode=mode,
             static_method=self.request.static_method,
+            settings=provider_settings(self.request.provider_settings),
             runner=away.programs(there, self.run, self.runner),
             find=partial(find, self.plugins) if there is None else partial(away.volume_on, self.plugins, there),
         )

@@ -7,7 +7,6 @@ import attrs
 from holdstill.errors import Damaged, RestoreRefused, VolumeBusy
 from holdstill.model.events import Question
 from holdstill.model.image import Image
-from holdstill.model.volume import Consistency
 from holdstill.pipeline.hold import in_use_by
 from holdstill.plugins.registry import Plugins
 from holdstill.repository.blobs import BlobReader
@@ -49,13 +48,7 @@ def draw_up(
     if objections:
         raise RestoreRefused("; ".join(objections), subject=target.facts.path)
     ensure_complete(repository.blobs(), image)
-    return Plan(image, target, parts, notes + _to_be_mended(image))
-
-
-def _to_be_mended(image: Image) -> tuple[str, ...]:
-    if image.consistency is Consistency.FUZZY:
-        return ("the image is fuzzy: check and mend its file system (fsck) before it is mounted",)
-    return ()
+    return Plan(image, target, parts, notes)
 
 
 def _fits(image: Image, target: Volume) -> tuple[str, ...]:

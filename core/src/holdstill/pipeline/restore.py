@@ -5,26 +5,30 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import attrs
 
-from holdstill.errors import UsageError
+from holdstill.errors import LeftHeld, UsageError
 from holdstill.held.journal import Journal
 from holdstill.held.runner import ProcessRunner
 from holdstill.held.state import StateFolder
 from holdstill.model.events import StageStarted, Warned
 from holdstill.model.extents import Extents, union_of
+from holdstill.model.fsck import FilesystemCheck, FilesystemState
 from holdstill.model.image import Image
 from holdstill.model.requests import RestoreRequest
 from holdstill.model.results import RestoreResult
+from holdstill.model.volume import Consistency
 from holdstill.pipeline import away, plainfile
 from holdstill.pipeline.deaf import Deaf
 from holdstill.pipeline.finding import find
 from holdstill.pipeline.plan import Plan, confirm, draw_up
 from holdstill.pipeline.proving import Prover
 from holdstill.pipeline.resuming import DifferenceWriter
+from holdstill.pipeline.unmounting import Unmounted, unmount
 from holdstill.pipeline.writing import ImageWriter
 from holdstill.plugins.registry import Plugins
 from holdstill.repository.repository import Repository
@@ -66,13 +70,18 @@ class Restore:
             plan = self._plan(image, target)
             if not is_new:
                 confirm(plan, self._now_on(target), self.talk)
+            gone = Unmounted(())
             if self.request.unmount and target.facts.mounts:
-                target.unmount()
-                target = find(self.plugins, path)
-            undo.pop_all()  # from here on what is half written is kept, its head blank
-            if made is not None:
-                made.keep()
-            return self._write_and_prove(plan, target, began)
+                gone = self._unmounted(target, journals)
+                undo.callback(gone.put_back)
+                target = find(self.plugins, away.name_of(target))  # its path may have been where it was mounted
+            with target.open_writer() as writer:
+                undo.pop_all()  # from here on what is half written is kept, its head blank
+                if made is not None:
+                    made.keep()
+                with self._unless_broken(gone, image):
+                    result = self._write_and_prove(plan, writer, path, began)
+            return self._cared_for(result, image, target, gone)
 
     def _where(self) -> tuple[str, bool]:
         """The target's path, or the name of a volume to be made, and whether it is to be made."""
@@ -114,14 +123,60 @@ class Restore:
             return "nothing that is recognised"
         return " ".join(filter(None, (found.name, found.label and f'"{found.label}"', found.uuid)))
 
-    def _write_and_prove(self, plan: Plan, target: Volume, began: float) -> RestoreResult:
-        image, path = plan.image, target.facts.path
+    def _unmounted(self, target: Volume, journals: ExitStack) -> Unmounted:
+        """Nobody who gives it back listens to a cancel."""
+        journal = journals.enter_context(Journal.begin(self.state.journals))
+        local = ProcessRunner(journal.run, self.state.scratch, Deaf(self.talk))
+        return unmount(self.plugins, target, journal, local)
+
+    @contextmanager
+    def _unless_broken(self, gone: Unmounted, image: Image) -> Iterator[None]:
+        """Half a restore is mounted by nobody, nor is a fuzzy one before it was checked: not by ``recover`` either."""
+        if image.consistency is Consistency.FUZZY:
+            gone.forget()
+        try:
+            yield
+        except BaseException:
+            gone.forget()
+            raise
+
+    def _cared_for(self, result: RestoreResult, image: Image, target: Volume, gone: Unmounted) -> RestoreResult:
+        """Its file system checked and mounted again, where that was asked for, and may be."""
+        check = self._checked(image, target) if self.request.fsck else None
+        result, why_not = attrs.evolve(result, fsck=check), gone.because
+        if check is not None and not check.sound:
+            why_not = f"its file system is {check.state.value}"
+            self.talk.tell(Warned("restore.fsck", check.said, result.target))
+            result = attrs.evolve(result, warnings=(*result.warnings, f"{why_not}: {check.said}"))
+        elif check is None and image.consistency is Consistency.FUZZY:
+            why_not = "the image is fuzzy and was not checked"
+        if not gone.places:
+            return result
+        if why_not:
+            gone.forget()
+            return attrs.evolve(result, notes=(*result.notes, f"it is not mounted again: {why_not}"))
+        try:
+            gone.put_back()
+        except LeftHeld as left:
+            said = f"the image was put back; but it cannot be mounted again: {left.message}"
+            raise LeftHeld(said, subject=left.subject, next_step=left.next_step) from left
+        return attrs.evolve(result, mounted=gone.places)
+
+    def _checked(self, image: Image, target: Volume) -> FilesystemCheck:
+        if image.volume.filesystem is None:
+            return FilesystemCheck(FilesystemState.UNCHECKED, "the image holds no file system that is known")
+        self._stage("fsck", target.facts.path)
+        here = ProcessRunner("restore", Path(tempfile.gettempdir()), self.talk)
+        runner = away.programs(target.machine, "restore", here)
+        return self.plugins.check_filesystem(target, image.volume.filesystem.name, runner)
+
+    def _write_and_prove(self, plan: Plan, writer: Writer, path: str, began: float) -> RestoreResult:
+        image = plan.image
         preserved = union_of(part.preserved_ranges() for part in plan.parts)
-        with target.open_writer() as writer:
-            out, kept_size = self._write(image, writer, preserved, path)
-            if self.request.proof:
-                self._prove(image, writer, preserved, path)
-        notes = plan.notes + tuple(note for part in plan.parts for note in part.finish())
+        out, kept_size = self._write(image, writer, preserved, path)
+        if self.request.proof:
+            self._prove(image, writer, preserved, path)
+        notes = plan.notes + self._to_be_mended(image) + tuple(note for part in plan.parts for note in part.finish())
         return RestoreResult(
             image=image.id,
             target=path,
@@ -163,6 +218,13 @@ class Restore:
         warning = f"{lost} bytes could not be read when the image was taken, and are zero"
         self.talk.tell(Warned("image.unread", warning, path))
         return (warning,)
+
+    def _to_be_mended(self, image: Image) -> tuple[str, ...]:
+        if image.consistency is Consistency.FUZZY and not self.request.fsck:
+            return (
+                "the image is fuzzy: check and mend its file system (fsck, or restore --fsck) before it is mounted",
+            )
+        return ()
 
     def _stage(self, stage: str, subject: str) -> None:
         self.talk.tell(StageStarted(stage, subject))

@@ -13,6 +13,7 @@ from holdstill.errors import PluginError, ReadFault, StructureFault
 from holdstill.model.blockmap import BlockMap, WholeVolume
 from holdstill.model.extents import Extents
 from holdstill.model.image import Audit
+from holdstill.model.results import MapResult
 from holdstill.model.volume import FilesystemFacts, VolumeFacts
 from holdstill.pipeline.auditing import sample
 from holdstill.pipeline.spool import MapSpool
@@ -50,6 +51,18 @@ class Surveyed:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+@attrs.frozen
+class SurveyedMap:
+    """The used blocks of a volume: the facts, and the runs as a stream that may be read more than once."""
+
+    result: MapResult
+    _surveyed: Surveyed
+
+    def windows(self) -> Iterator[Extents]:
+        """The used bytes, ascending, window by window."""
+        return self._surveyed.windows()
 
 
 def survey(

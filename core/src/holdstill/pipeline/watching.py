@@ -33,6 +33,7 @@ class WatchedStill(Still):
         self.consistency = still.consistency
         self.exactness = still.exactness
         self.not_held = still.not_held
+        self.notes = still.notes
         self._talk = talk
         self._subject = subject
         self._growth = growth

@@ -38,6 +38,8 @@ CATALOGUE: Final = (
     Brings("holdstill-platforms", "platforms", platforms=("linux",)),
     Brings("holdstill-static-unmount", "static_unmount", modes=("static", "freeze")),
     Brings("holdstill-lvm2", "lvm2", modes=("snapshot",)),
+    Brings("holdstill-jfs2", "jfs2", modes=("snapshot", "freeze")),
+    Brings("holdstill-remote", "remote", schemes=("ssh",)),
 )
 
 

@@ -16,6 +16,7 @@ from typing import Final
 import pluggy
 
 from holdstill.model.blockmap import BlockMap, WholeVolume
+from holdstill.model.fsck import FilesystemCheck
 from holdstill.model.image import Image
 from holdstill.model.volume import FilesystemFacts, VolumeFacts
 from holdstill.spi.compatibility import Compatibility
@@ -112,6 +113,13 @@ def create_volume(name: str, size: int, request: HoldRequest) -> NewVolume | Non
 @hookspec
 def restore(image: Image, target: Volume, runner: Runner) -> RestoreTarget | None:
     """Take part in a restore, or None. All plugins that answer are asked for their objections."""
+
+
+@hookspec
+def check_filesystem(volume: Volume, filesystem: str, runner: Runner) -> FilesystemCheck | None:
+    """Check a file system that nobody has mounted, and mend it: ``filesystem`` as ``FilesystemFacts.name`` spells it;
+    None: not one of mine. First without changing anything, where that can be.
+    """
 
 
 @hookspec

@@ -14,6 +14,7 @@ from holdstill.errors import HoldstillError, NoProvider, PluginError
 from holdstill.model.blockmap import BlockMap, WholeVolume
 from holdstill.model.choices import ANY_PROVIDER
 from holdstill.model.extents import Extents
+from holdstill.model.fsck import FilesystemCheck, FilesystemState
 from holdstill.model.image import Image
 from holdstill.model.volume import FilesystemFacts, Mode, VolumeFacts
 from holdstill.model.windows import normalise
@@ -284,6 +285,15 @@ class Plugins:
             if part is not None:
                 parts.append(part)
         return parts
+
+    def check_filesystem(self, volume: Volume, filesystem: str, runner: Runner) -> FilesystemCheck:
+        """What the checker of whoever knows this file system says. Nobody: ``UNCHECKED``."""
+        for plugin in serving(self._shelf.plugins, "check_filesystem", volume.machine):
+            arguments = {"volume": volume, "filesystem": filesystem, "runner": runner}
+            said: FilesystemCheck | None = self._ask(plugin, "check_filesystem", FilesystemCheck | None, **arguments)
+            if said is not None:
+                return said
+        return FilesystemCheck(FilesystemState.UNCHECKED, f"no installed plugin checks {filesystem} there")
 
     def undo(
         self,

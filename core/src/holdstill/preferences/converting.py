@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import attrs
+
 from holdstill.errors import UsageError
 from holdstill.preferences.editing import CannotEdit, toml
 from holdstill.preferences.reading import DOMAIN, EXCLUDE, MATCH, RULE
-from holdstill.preferences.said import OptionsFile, Rule
+from holdstill.preferences.said import OptionsFile, Rule, Unknown
 from holdstill.preferences.schema import Value
+
+
+@attrs.frozen
+class Converted:
+    """Options files of TSM as one of ours."""
+
+    text: str
+    """TOML."""
+    unknown: tuple[Unknown, ...]
+    """What has no effect here."""
 
 
 def converted(files: Sequence[OptionsFile]) -> str:

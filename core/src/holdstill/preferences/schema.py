@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from holdstill.model.choices import ANY_PROVIDER, READ_ALONG, OnNoSnapshot, StaticMethod
+from holdstill.model.choices import ANY_PROVIDER, READ_ALONG, OnNoSnapshot, StaticMethod, provider_settings
 from holdstill.model.requests import OnReadError
 from holdstill.model.sizes import LARGEST, size, space
 from holdstill.model.volume import Mode
@@ -39,6 +39,8 @@ class Type(enum.StrEnum):
     """A command line, split as a shell would, run without one. Empty: none."""
     NAME = "name"
     """One word. Empty: none."""
+    SETTINGS = "settings"
+    """Words like ``provider.setting=value``: what the provider alone understands. Empty: none."""
 
 
 @attrs.frozen
@@ -79,6 +81,8 @@ class Preference:
                 return "a command line whose quotes are closed, or empty for none"
             case Type.NAME:
                 return "one word of letters, digits, - and _, or empty for none"
+            case Type.SETTINGS:
+                return "words like provider.setting=value, or empty for none"
 
     def value(self, given: object) -> Value:
         """What was given, from an options file, a program or as text, as what it means. Raises ValueError."""
@@ -94,6 +98,8 @@ class Preference:
                 return given
             case Type.NAME, str() if _NAME.fullmatch(given):
                 return str(given)
+            case Type.SETTINGS, str():
+                return " ".join(f"{name}={value}" for name, value in provider_settings(given).items())
             case Type.SIZE, int() if not isinstance(given, bool) and 0 <= given <= LARGEST:
                 return given
             case Type.SIZE, str():
@@ -191,6 +197,14 @@ def schema(platform: str = sys.platform) -> tuple[Preference, ...]:
             "Which provider makes the snapshot: any, the one of this name, or none, with which auto means static.",
             "BackupRequest.snapshot_provider",
             needs=Mode.SNAPSHOT,
+        ),
+        Preference(
+            "provider-settings",
+            snapshot,
+            Type.SETTINGS,
+            "",
+            "What one provider alone understands, like jfs2.extents=fscntl: its own page tells of it.",
+            "BackupRequest.provider_settings",
         ),
         Preference(
             "on-no-snapshot",

@@ -8,7 +8,7 @@ import attrs
 
 from holdstill.errors import Damaged
 from holdstill.model.buffers import Buffer
-from holdstill.model.image import Audit, Image, Sizes, Tree, Unread
+from holdstill.model.image import Audit, Image, Origin, Sizes, Tree, Unread
 from holdstill.model.managed import LONGEST_LAYOUT, Managed
 from holdstill.model.volume import Consistency, Mode
 from holdstill.repository import canonical, envelope, layout
@@ -70,6 +70,8 @@ def unseal(digests: Digests, key: str, data: bytes) -> Record:
 
 def _image_json(image: Image) -> dict[str, Any]:
     there: dict[str, Any] = {"audit": attrs.asdict(image.audit)} if image.audit else {}
+    if image.origin:
+        there["origin"] = attrs.asdict(image.origin)
     if image.managed:
         there["managed"] = _managed_json(image.managed)
     return there | {
@@ -121,6 +123,7 @@ def _image_from(fields: Fields, key: str) -> Image:
         segments=_segments_from(fields),
         made_by=fields.text("made_by"),
         audit=_audit_from(fields.below_if_there("audit")),
+        origin=_origin_from(fields.below_if_there("origin")),
         managed=_managed_from(fields.below_if_there("managed")),
     )
     _agrees(image, key)
@@ -192,6 +195,14 @@ def _audit_from(fields: Fields | None) -> Audit | None:
     audit = Audit(fields.text("by"), fields.number("ranges"), fields.number("size"))
     fields.done()
     return audit
+
+
+def _origin_from(fields: Fields | None) -> Origin | None:
+    if fields is None:
+        return None
+    origin = Origin(fields.hexadecimal("repository", 32), fields.hexadecimal("image", 32))
+    fields.done()
+    return origin
 
 
 def _segments_from(fields: Fields, name: str = "segments") -> tuple[str, ...]:

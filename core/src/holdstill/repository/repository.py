@@ -184,7 +184,7 @@ class Repository:
 
         ``volume`` (path, device or identity) narrows the choice. Raises ``ImageMissing`` unless exactly one is meant.
         """
-        images = [image for image in self.images(on_damage=_pass_over) if volume is None or _is_of(image, volume)]
+        images = [image for image in self.images(on_damage=_pass_over) if volume is None or is_of(image, volume)]
         while True:
             image = _chosen(images, prefix, volume)
             key = layout.commit_key(image.number, image.id)
@@ -227,7 +227,8 @@ def _pass_over(_: RepositoryError) -> None:
     """A damaged record is the business of those who want that image, and of verify."""
 
 
-def _is_of(image: Image, volume: str) -> bool:
+def is_of(image: Image, volume: str) -> bool:
+    """Is the image of the volume with this path, device or identity?"""
     return volume in {image.volume.path, image.volume.device, image.volume.identity}
 
 

@@ -76,7 +76,7 @@ class Run:
             raise ValueError("the run has a wrong size")
         self._file = os.dup(file.fileno())
         weakref.finalize(self, os.close, self._file)
-        fence = [block["prefix"][::_BLOCK] for block in self._blocks(0, count)]
+        fence = [block["prefix"][::_BLOCK].copy() for block in self._blocks(0, count)]
         self._fence: Words = np.concatenate(fence).astype(np.uint64)
 
     def find(self, wanted: Words) -> tuple[Which, Places]:

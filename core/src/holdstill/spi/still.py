@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
-from holdstill.errors import PluginError
+from holdstill.errors import PluginError, UsageError
 from holdstill.model.choices import ANY_PROVIDER, StaticMethod
 from holdstill.model.extents import Extents
 from holdstill.model.image import Audit
@@ -66,10 +66,27 @@ class HoldRequest:
     """With ``static``."""
     runner: Runner = attrs.field(factory=NoRunner)
     """What programs are started with."""
+    settings: Mapping[str, str] = attrs.field(factory=dict)
+    """Of every provider, by ``provider.setting``: ``settings_of`` has one provider's."""
     provider: str = ANY_PROVIDER
     """The name of the one plugin that is to be asked; the core asks no other."""
     find: Callable[[str], Volume] = nowhere
     """The volume behind an absolute path, as the platform knows it: a snapshot's device is read by that, too."""
+
+    def settings_of(self, provider: str, known: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+        """What is set of this provider, whose settings and their values ``known`` has. Raises ``UsageError`` for what
+        it does not know: nothing that somebody asked for is passed over.
+        """
+        found: dict[str, str] = {}
+        for name, value in self.settings.items():
+            owner, _, own = name.partition(".")
+            if owner != provider:
+                continue
+            if value not in known.get(own, ()):
+                there = ", ".join(f"{provider}.{each}={'|'.join(values)}" for each, values in known.items())
+                raise UsageError(f"{name}={value} is no setting of {provider}", next_step=f"there is {there}")
+            found[own] = value
+        return found
 
 
 class Still(abc.ABC):
@@ -96,6 +113,8 @@ class Still(abc.ABC):
     exactness: Exactness = Exactness.WHOLE
     not_held: Extents = Extents.none()
     """Ranges that the snapshot does not cover and that are read as they are (an LVCB, an inline log)."""
+    notes: tuple[str, ...] = ()
+    """What an image must tell of how it was held: sentences without their end."""
 
     @abc.abstractmethod
     def open_reader(self) -> Reader:

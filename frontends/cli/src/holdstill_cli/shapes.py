@@ -34,6 +34,7 @@ def image_answer(image: Image) -> dict[str, Any]:
         "preferences": image.preferences,
         "made_by": image.made_by,
         "audit": image.audit,
+        "origin": image.origin,
         "managed": image.managed,
         "volume_facts": image.volume,
     }

@@ -5,9 +5,13 @@ from __future__ import annotations
 import sys
 from typing import Final
 
+from holdstill.model.fsck import FilesystemCheck
 from holdstill.model.volume import VolumeFacts
 from holdstill.plugins.hookspecs import hookimpl
+from holdstill.spi.machine import Machine
 from holdstill.spi.provider import ProviderInfo
+from holdstill.spi.restore import RestoreTarget
+from holdstill.spi.runner import Runner
 from holdstill.spi.volume import Volume
 
 API: Final = 0
@@ -21,13 +25,18 @@ def provider_info() -> ProviderInfo:
         name="platforms",
         summary="volumes of Linux: block devices, mount points, loop-mounted and plain files",
         applies_here=here,
+        systems=("linux",),
         because="" if here else f"it knows Linux only, and this is {sys.platform}",
     )
 
 
 @hookimpl
-def identify(path: str) -> Volume | None:
+def identify(path: str, runner: Runner, machine: Machine | None) -> Volume | None:
     """The volume behind a block device, a mount point or a plain file."""
+    if machine is not None:
+        from holdstill_platforms.linux import away
+
+        return away.identify(path, runner, machine)
     from holdstill_platforms.linux.identify import identify as identify_here
 
     return identify_here(path)
@@ -39,3 +48,21 @@ def list_volumes() -> list[VolumeFacts]:
     from holdstill_platforms.linux.identify import every_volume
 
     return every_volume()
+
+
+@hookimpl
+def restore(target: Volume) -> RestoreTarget | None:
+    """What a target keeps of its own: the control block of a logical volume of AIX."""
+    from holdstill_platforms import lvcb
+
+    return lvcb.of(target)
+
+
+@hookimpl
+def check_filesystem(volume: Volume, filesystem: str, runner: Runner) -> FilesystemCheck | None:
+    """By the programs of Linux."""
+    if not (volume.machine.system if volume.machine else sys.platform).startswith("linux"):
+        return None
+    from holdstill_platforms.linux import fsck
+
+    return fsck.check(volume.facts.device, filesystem, runner)

@@ -94,6 +94,11 @@ class Plugin:
         return self.answer("storage_target", url)
 
     @hookimpl
+    def check_filesystem(self, volume: Volume, filesystem: str) -> Any:
+        """The hook of this name."""
+        return self.answer("check_filesystem", volume, filesystem)
+
+    @hookimpl
     def restore(self, image: Any, target: Any) -> Any:
         """The hook of this name."""
         return self.answer("restore", image, target)

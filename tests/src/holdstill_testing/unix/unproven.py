@@ -6,10 +6,10 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
-from holdstill_testing.unix import aix, hpux, solaris
+from holdstill_testing.unix import aix, hpux, jfs2_texts, solaris
 from holdstill_testing.unix.texts import Text
 
-TEXTS: Final = (*aix.TEXTS.values(), *hpux.TEXTS.values(), *solaris.TEXTS.values())
+TEXTS: Final = (*aix.TEXTS.values(), *jfs2_texts.TEXTS.values(), *hpux.TEXTS.values(), *solaris.TEXTS.values())
 
 _HEAD: Final = """\
 # Unproven
@@ -39,7 +39,8 @@ def _rows() -> Iterator[str]:
 
 
 def _code(text: Text) -> str:
-    return f"`{text.template}`"
+    shown = " / ".join(line.strip() for line in text.template.splitlines() if line.strip())
+    return f"`{shown}`"
 
 
 if __name__ == "__main__":

@@ -77,6 +77,7 @@ def add(commands: Commands) -> None:
     )
     held.add_argument("--snapshot-root", metavar="VOLUME", help="read this snapshot of it, which you made and remove")
     held.add_argument("--snapshot-provider", metavar="NAME", help="who makes the snapshot: any, NAME, or none")
+    held.add_argument("--provider-settings", metavar="SETTINGS", help="what one provider alone understands")
     held.add_argument(
         "--snapshot-cache-size",
         metavar="SIZE|PERCENT",
@@ -180,6 +181,7 @@ def _request(volume: str, desk: Desk) -> BackupRequest:
         on_no_snapshot=asked.on_no_snapshot and OnNoSnapshot(asked.on_no_snapshot),
         snapshot_root=asked.snapshot_root,
         snapshot_provider=asked.snapshot_provider,
+        provider_settings=asked.provider_settings,
         retention_class=asked.retention_class,
         static_method=asked.static_method and StaticMethod(asked.static_method),
         cache_size=asked.snapshot_cache_size,

@@ -42,7 +42,10 @@ def add(commands: Commands) -> None:
         "--proof", action=argparse.BooleanOptionalAction, help="read the target back and compare, or do not"
     )
     parser.add_argument("--resume", action="store_true", help="write only what is not on the target already")
-    parser.add_argument("--unmount", action="store_true", help="unmount the target first if it is mounted")
+    parser.add_argument(
+        "--unmount", action="store_true", help="if the target is mounted: unmount it, and mount it again"
+    )
+    parser.add_argument("--fsck", action="store_true", help="then check its file system, and mend what is found")
 
 
 def run(desk: Desk) -> ExitCode:
@@ -54,6 +57,7 @@ def run(desk: Desk) -> ExitCode:
         to_file=desk.asked.to_file,
         proof=desk.asked.proof,
         unmount=desk.asked.unmount,
+        fsck=desk.asked.fsck,
         to_new_volume=desk.asked.to_new_lv,
         resume=desk.asked.resume,
     )
@@ -67,6 +71,9 @@ def run(desk: Desk) -> ExitCode:
         "kept_size": result.kept_size,
         "proved": result.proved,
         "seconds": result.seconds,
+        "fsck": result.fsck
+        and {"state": result.fsck.state, "said": result.fsck.said, "commands": result.fsck.commands},
+        "mounted": result.mounted,
         "notes": result.notes,
         "warnings": result.warnings,
     }
@@ -78,6 +85,8 @@ def run(desk: Desk) -> ExitCode:
             ("written", desk.measure(result.written_size)),
             ("kept", _kept(result, desk)),
             ("proof", "read back and equal" if result.proved else "none: it was not read back"),
+            ("file system", f"{result.fsck.state}: {result.fsck.said}" if result.fsck else ""),
+            ("mounted", ", ".join(result.mounted)),
             ("took", took(result.seconds)),
             *(("note", note) for note in result.notes),
         ]

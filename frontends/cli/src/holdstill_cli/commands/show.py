@@ -63,6 +63,7 @@ def _lines(image: Image, verified: str, desk: Desk, *, protected: bool) -> Itera
             ("verified", verified or "never"),
             ("protected", "yes" if protected else ""),
             ("made by", image.made_by),
+            ("copy of", f"image {image.origin.image} of repository {image.origin.repository}" if image.origin else ""),
             *_managed(image),
         ]
     )

@@ -1,0 +1,1 @@
+"""Snapshots: made, watched, and given back."""

@@ -1,0 +1,1 @@
+"""Machines without Python, driven from one that has it."""

@@ -1,0 +1,159 @@
+"""Volumes of another machine: this one, reached through a real sshd. The whole way, and what may happen on it."""
+
+import getpass
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from holdstill import Mode, RestoreRequest
+from holdstill.errors import HostKeyRefused, MachineLost, VolumeBusy, VolumeChanged, VolumeUnusable
+from holdstill.pipeline.copying import Copier
+from holdstill_testing import volumes
+from holdstill_testing.conversations import Agreeing
+
+pytest_plugins = ["holdstill_testing.server_fixtures"]
+pytestmark = pytest.mark.root
+
+CONFIGURATION = """
+Host there
+    HostName 127.0.0.1
+    Port {server.port}
+    User {user}
+    IdentityFile {server.identity}
+    IdentitiesOnly yes
+    UserKnownHostsFile {known_hosts}
+"""
+
+
+@pytest.fixture
+def known_hosts(ssh_server, tmp_path, monkeypatch):
+    """The machine is ``there``; what is known of its key may be changed by a test."""
+    known = tmp_path / "known_hosts"
+    known.write_text(ssh_server.known_hosts.read_text())
+    file = tmp_path / "ssh_config"
+    file.write_text(CONFIGURATION.format(server=ssh_server, user=getpass.getuser(), known_hosts=known))
+    monkeypatch.setenv("HOLDSTILL_SSH_CONFIG", str(file))
+    monkeypatch.setattr("holdstill_remote.machine._reached", {})
+    return known
+
+
+@pytest.fixture
+def device(volume, known_hosts):
+    with volumes.attached(volume) as device:
+        yield device
+
+
+def there(path):
+    return f"ssh://there{path}"
+
+
+def masters():
+    """The processes that keep our connections."""
+    found = subprocess.run(["pgrep", "-af", r"ssh: /tmp/hs-.*\[mux\]"], capture_output=True, text=True).stdout
+    return [int(line.split()[0]) for line in found.splitlines()]
+
+
+@pytest.fixture
+def target(volume, tmp_path):
+    """A device of the size of the volume, full of something else."""
+    image = tmp_path / "target"
+    image.write_bytes(os.urandom(volume.stat().st_size))
+    with volumes.attached(image) as device:
+        yield device
+
+
+def test_there_and_back(bench, device, target):
+    due = bench.due(device)
+
+    taken = bench.back_up(there(device))
+    restored = bench.restore(taken.image, target)
+    again = bench.back_up(there(device))
+
+    assert (taken.mode, taken.volume.path, taken.volume.filesystem.name) == (Mode.OFFLINE, there(device), "ext4")
+    assert taken.sizes.used_size < taken.sizes.volume_size
+    assert restored.proved
+    assert volumes.digest(target) == due
+    assert again.new_chunks == 0
+    assert bench.nothing_is_held()
+
+
+def test_onto_a_device_over_there(bench, volume, known_hosts, target):
+    due = bench.due(volume)
+    taken = bench.back_up(volume)
+
+    restored = bench.engine.restore(bench.url, onto(taken.image, there(target)), Agreeing())
+
+    assert (restored.proved, restored.target) == (True, there(target))
+    assert volumes.digest(target) == due
+
+
+def test_what_is_mounted_there_is_not_imaged_offline_nor_written_over(bench, device, target):
+    taken = bench.back_up(there(device))
+    with volumes.mounted(device) as place:
+        with pytest.raises(VolumeBusy, match=f"in use: mounted on {place}"):
+            bench.back_up(there(device), mode=Mode.OFFLINE)
+        with pytest.raises(VolumeBusy, match=f"in use: mounted on {place}"):
+            bench.engine.restore(bench.url, onto(taken.image, there(device)), Agreeing())
+        assert bench.back_up(there(place), mode=Mode.DYNAMIC).volume.device == device
+
+
+def test_who_has_it_is_seen(bench, device):
+    with volumes.attached(device) as upper, pytest.raises(VolumeBusy, match=f"in use: {Path(upper).name}"):
+        bench.back_up(there(device), mode=Mode.OFFLINE)
+
+
+def test_a_write_while_it_is_read_is_noticed(bench, device, monkeypatch):
+    copy = Copier.copy
+
+    def disturbed(self, windows, meter):
+        copy(self, windows, meter)
+        with open(device, "r+b") as file:
+            file.seek(1 << 20)
+            file.write(b"somebody else")
+
+    monkeypatch.setattr(Copier, "copy", disturbed)
+    with pytest.raises(VolumeChanged, match="something wrote to it while it was read"):
+        bench.back_up(there(device))
+    assert bench.engine.images(bench.url) == []
+
+
+def test_a_connection_that_ends_while_it_is_read_leaves_no_image(bench, device, monkeypatch):
+    """Also where what cannot be read may be zeros."""
+    copy = Copier.copy
+
+    def cut(self, windows, meter):
+        for master in masters():
+            os.kill(master, signal.SIGKILL)
+        copy(self, windows, meter)
+
+    monkeypatch.setattr(Copier, "copy", cut)
+    with pytest.raises(MachineLost):
+        bench.back_up(there(device), on_read_error="zero")
+    assert bench.engine.images(bench.url) == []
+    assert bench.nothing_is_held()
+
+
+def test_a_host_key_that_changes_between_two_backups(bench, ssh_server, device, known_hosts, monkeypatch):
+    bench.back_up(there(device))
+    name = known_hosts.read_text().split()[0]
+    known_hosts.write_text(f"{name} {(ssh_server.folder / 'user.pub').read_text()}")
+    for master in masters():
+        os.kill(master, signal.SIGKILL)
+
+    with pytest.raises(HostKeyRefused, match="another one than is known here"):
+        bench.back_up(there(device))
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("/etc/passwd", "regular file; only block devices"), ("/etc", "no mount point")]
+)
+def test_what_is_no_volume_there(bench, known_hosts, path, said):
+    with pytest.raises(VolumeUnusable, match=said):
+        bench.back_up(there(path))
+
+
+def onto(image, target):
+    return RestoreRequest(image, to_volume=target)

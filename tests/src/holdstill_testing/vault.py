@@ -1,0 +1,41 @@
+"""A second tiny repository, which nobody disturbs: images are copied out of it and into it."""
+
+from __future__ import annotations
+
+from holdstill.model.requests import CopyRequest
+from holdstill.model.results import ImageCopy
+from holdstill.pipeline.transfer import Transfer
+from holdstill.repository.repository import Repository
+from holdstill.spi.conversation import Conversation
+from holdstill_testing.fakes.memory_target import MemoryTarget
+from holdstill_testing.tiny import back_up, content, restored, tiny_config
+
+
+class Vault:
+    """Has keys of its own."""
+
+    def __init__(self) -> None:
+        self._target = MemoryTarget("fake://vault")
+        self._config = tiny_config(self._target)
+        self._images: dict[str, str] = {}
+
+    def open(self) -> Repository:
+        """The repository."""
+        return Repository(self._target, self._config)
+
+    def image(self, letters: str) -> str:
+        """The id of an image in it of a volume that holds these letters."""
+        if letters not in self._images:
+            self._images[letters] = back_up(self.open(), letters).id
+        return self._images[letters]
+
+    def copy(self, source: Repository, target: Repository, image: str) -> ImageCopy:
+        """Copy this image of ``source``. A listing that does not show it: the image was not found."""
+        [done] = Transfer(source, target, Conversation(), workers=1).run(CopyRequest("", (image,))).copies
+        return done
+
+    def check(self) -> None:
+        """Every image in it restores to what its volume held."""
+        repository = self.open()
+        for image in repository.images():
+            assert restored(repository, image) == content(image.volume.path)
