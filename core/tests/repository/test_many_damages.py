@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+import attrs
 import pytest
 
 from holdstill.errors import HoldstillError
@@ -17,22 +18,23 @@ from holdstill_testing.fakes.memory_target import MemoryTarget
 from holdstill_testing.tiny import back_up, content, restored, tiny_config
 from holdstill_testing.torture import dice, full
 
+TINY = ("chunk_size", "pack_size", "fanout")
 #: what may be missing without anybody knowing that it was there
 UNKNOWN = ("images/", "marks/", "checks/", "rolls/")
 
 
 class Life:
-    """A repository that has lived: images, one forgotten and one protected, a fenced writer, a prune with a list, a
-    roll, a verification; and every object as it was before it was changed.
+    """A repository that has lived: images, one forgotten and one protected, writers that gave up, a prune with a list,
+    a verification, and a roll if it is old; and every object as it was before it was changed.
     """
 
-    def __init__(self):
+    def __init__(self, given_up):
         self.target = MemoryTarget()
         self.past = []
         self.config = tiny_config(self.target)
         repository = self.repository()
         self.images = [back_up(repository, letters) for letters in ("abcdef", "cdefgh.", "efgh..ab")]
-        for _ in range(60):
+        for _ in range(given_up):
             with repository.begin("host"):
                 pass
         self.past.append(dict(self.target.objects))
@@ -44,17 +46,18 @@ class Life:
         self.images.append(back_up(repository, "hgfedcba"))
         Checks(repository).add(Check("2026-01-01T00:00:00.000000Z", "host", (self.images[0].id,)))
         self.whole = dict(self.target.objects)
-        assert {key.partition("/")[0] for key in self.whole} == {
-            "config", "ledger", "packs", "index", "images", "marks", "checks", "rolls",
-        }  # fmt: skip
+        kinds = {"config", "ledger", "packs", "index", "images", "marks", "checks"}
+        assert {key.partition("/")[0] for key in self.whole} - {"rolls"} == kinds
 
     def repository(self):
-        return Repository(self.target, self.config)
+        """As it is opened, but for the sizes that make it tiny."""
+        stored = open_repository(self.target).config
+        config = attrs.evolve(stored, **{name: getattr(self.config, name) for name in TINY})
+        return Repository(self.target, config)
 
     def findings(self):
         """Of a whole verification; an error of ours is one too."""
         try:
-            open_repository(self.target)
             result = verify(self.repository(), None, read_data=True, tell=lambda _: None, cancelled=lambda: False)
         except HoldstillError as error:
             return [error]
@@ -64,7 +67,7 @@ class Life:
         """Every image restores to what it was, or an error of ours says why not. How many did."""
         right = 0
         with contextlib.suppress(HoldstillError):
-            repository = Repository(self.target, open_repository(self.target) and self.config)
+            repository = self.repository()
             there = {image.id: image for image in repository.images(on_damage=lambda _: None)}
             for image in self.images:
                 with contextlib.suppress(HoldstillError):
@@ -76,14 +79,21 @@ class Life:
 
 
 @pytest.fixture(scope="module")
+def young():
+    return Life(1)
+
+
+@pytest.fixture(scope="module")
 def life():
-    return Life()
+    old = Life(60)
+    assert "rolls/64/0000000001" in old.whole
+    return old
 
 
 @pytest.fixture(scope="module")
 def stranger():
     """Another repository, of the same volumes."""
-    return Life()
+    return Life(60)
 
 
 def flipped(draw, life, _):
@@ -170,26 +180,27 @@ def must_be_found(life, damage, way):
 
 @pytest.mark.torture
 @pytest.mark.timeout(7200)
-def test_each_of_many_random_damages_is_found_and_none_is_restored(life, stranger, record_property):
-    draw, number = dice("many damages"), 10_000 if full() else 100
-    assert life.findings() == ()
-    assert life.never_wrong() == 3
+def test_each_of_many_random_damages_is_found_and_none_is_restored(young, life, stranger, record_property):
+    draw, number = dice("many damages"), 10_000 if full() else 200
     injected = healthy = 0
-    for _ in range(number):
-        way = draw.choice(WAYS)
-        damage = way(draw, life, stranger)
+    for each in (young, life):
+        assert each.findings() == ()
+        assert each.never_wrong() == 3
+    for at in range(number):
+        way, hit = draw.choice(WAYS), young if at % 20 else life
+        damage = way(draw, hit, stranger)
         try:
             for key, data in damage.items():
                 if data is None:
-                    life.target.objects.pop(key, None)
+                    hit.target.objects.pop(key, None)
                 else:
-                    life.target.objects[key] = data
+                    hit.target.objects[key] = data
             injected += bool(damage)
-            if must_be_found(life, damage, way):
-                assert life.findings(), (way.__name__, sorted(damage))
-            healthy += life.never_wrong() == 3
+            if must_be_found(hit, damage, way):
+                assert hit.findings(), (way.__name__, sorted(damage))
+            healthy += hit.never_wrong() == 3
         finally:
-            life.target.objects = dict(life.whole)
+            hit.target.objects = dict(hit.whole)
     assert injected > healthy > 0
     record_property("rounds", number)
     record_property("faults", injected)

@@ -153,7 +153,8 @@ class _Verification:
         damaged = [pack for pack in packs if pack not in condition.gone and not self._ledger.closed(pack)]
         if damaged and self._repository.config.single_writer:
             text = (
-                "backups go on relying on what is damaged: a verification does not write to a single-writer repository"
+                "backups go on relying on what is damaged: a verification does not write to a single-writer repository;"
+                " when nobody writes, remove the damaged packs by hand, and the next backup stores their chunks anew"
             )
             self._tell(Noted(text, self._repository.target.url))
         elif damaged:
