@@ -378,3 +378,13 @@ def test_a_prune_gives_up_whom_it_has_not_heard_of_for_long(target, host, monkey
 
     assert [len(prune()) for _ in range(8)] == [1] * 7 + [0]
     assert dead.commit_key in target.objects
+
+
+def test_long_lists_are_read_once(target, host):
+    packs = [f"packs/0000000001/{number:032x}" for number in range(100)]
+    host("there").ledger().append_condemn(packs)
+    for expected in (1, 0):
+        reader = host().ledger(kept=True)
+        reader.read()
+        assert reader.closed_packs == set(packs)
+        assert target.read["lists"] == expected

@@ -36,11 +36,11 @@ _LITTLE: Final = 1 << 16
 #: tables smaller than this are merged whatever their sizes
 _SMALL: Final = 4096
 #: so many rows are held in memory before they go to disk
-SPILL: Final = 1 << 19
+SPILL: Final = 1 << 18
 #: a run on disk is joined with those after it once they have this share of its rows
 _LATER: Final = 4
 #: so many runs are looked through before they are joined
-_MOST_RUNS: Final = 24
+_MOST_RUNS: Final = 32
 #: packs that are looked at when an index is opened that was on disk
 _SAMPLE: Final = 16
 

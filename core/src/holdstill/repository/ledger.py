@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 import attrs
@@ -282,10 +283,20 @@ class Ledger:
     def _list(self, key: str, fields: Fields) -> Fields:
         if not layout.is_list_key(key):
             raise fields.wrong("list", "is not the key of a list")
+        known = None if self._kept is None else self._kept.get(key)
+        if known is not None:
+            with suppress(Damaged, FormatTooNew):
+                return self._unsealed_list(key, known)
         try:
             data = self._target.get(key)
         except ObjectMissing as error:
             raise Damaged("the ledger names it, and it is missing", subject=key) from error
+        named = self._unsealed_list(key, data)
+        if self._kept is not None:
+            self._kept.put(key, data)
+        return named
+
+    def _unsealed_list(self, key: str, data: bytes) -> Fields:
         _, body = envelope.unseal(self._digests.of_object, data, key, ObjectKind.LIST)
         return Fields(canonical.decode(body, key), key)
 
