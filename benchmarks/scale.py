@@ -179,7 +179,7 @@ def step(folder: Path, name: str) -> None:
     place.mkdir(exist_ok=True)
     target = Counting(str(folder / "repository"))
     began, cpu = time.monotonic(), time.process_time()
-    work(open_repository(target, place), folder)
+    work(open_repository(target, place=place), folder)
     # proc(5): VmHWM is the peak resident set, VmRSS what is resident
     peak = int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) << 10  # type: ignore[index]
     print(json.dumps([time.monotonic() - began, time.process_time() - cpu, peak, dict(target.requests)]))

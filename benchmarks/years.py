@@ -98,7 +98,7 @@ class Years:
         entry = {"type": "begin", "nonce": nonce, "host": volume.name, "kind": "backup"}
         entry["commit"] = layout.commit_key(number, nonce)
         key = layout.ledger_key(number)
-        self._write(key, envelope.seal(digests.of_object, ObjectKind.LEDGER, key, canonical.encode(entry)))
+        self._write(key, envelope.seal(digests, ObjectKind.LEDGER, key, canonical.encode(entry)))
         image = _record(volume, number, nonce, taken, trees, keys, config.chunk_size)
         self._write(entry["commit"], records.seal(digests, entry["commit"], image))
         return image
@@ -132,8 +132,8 @@ class Years:
 
     def _write_hollow(self, key: str, rows: Rows) -> None:
         """A pack with its rows, and a hole where its blobs would be."""
-        size, digests = packs.size_of(rows), self.repository.digests
-        head = envelope.header(ObjectKind.PACK, size - envelope.HEADER.size - envelope.DIGEST_SIZE)
+        size, digests = packs.size_of(rows, 0), self.repository.digests
+        head = envelope.header(ObjectKind.PACK, size - envelope.HEADER.size - envelope.DIGEST_SIZE, 0)
         footer, count = rows.tobytes(), len(rows).to_bytes(4, "little")
         path = self.folder / key
         path.parent.mkdir(parents=True, exist_ok=True)

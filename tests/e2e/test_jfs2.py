@@ -10,19 +10,23 @@ import numpy as np
 import pytest
 
 from holdstill.engine import Engine
-from holdstill.errors import UsageError, VolumeBusy, VolumeChanged
+from holdstill.errors import NoProvider, UsageError, VolumeBusy, VolumeChanged
 from holdstill.model.choices import OnNoSnapshot
 from holdstill.model.extents import Extents
 from holdstill.model.volume import Mode
 from holdstill.plugins.hookspecs import hookimpl
 from holdstill.plugins.registry import Plugins
+from holdstill.spi.machine import Machine
+from holdstill.spi.still import HoldRequest
 from holdstill_filesystems import plugin as filesystems
 from holdstill_jfs2 import plugin as jfs2
 from holdstill_jfs2.moved import kernel
+from holdstill_platforms.unix import identify as unix
 from holdstill_storage import plugin as storage
+from holdstill_testing.fakes.recorded_holds import RecordedHolds
 from holdstill_testing.jfs2_images import forge
 from holdstill_testing.torture import dice
-from holdstill_testing.unix.jfs2_world import PLACE, World
+from holdstill_testing.unix.jfs2_world import PARTITION, PLACE, RawReader, World
 from holdstill_testing.unix.runner import SimulatedRunner
 from holdstill_testing.workbench import Workbench
 
@@ -30,13 +34,40 @@ BLOCK, BLOCKS, LOG = 512, 8192 + 300, 8
 ALLOWED = "jfs2.extents=fscntl"
 
 
-class OnAix:
-    """The provider, whose programs run on the simulated host, and the platform of that host."""
+class Reached(Machine):
+    """The simulated host, as the platform reaches it."""
 
-    API = jfs2.API
+    url, name, system = "sim://aix", "aix", "aix7"
 
     def __init__(self, world):
         self.world = world
+        self.runner = SimulatedRunner(world.host)
+
+    def runner_for(self, run, local):
+        return self.runner
+
+    def at_work(self, run):
+        return ""
+
+    def open_reader(self, device, size):
+        reader = RawReader(self.world, device.removeprefix("/dev/r"))
+        assert reader.size == size
+        return reader
+
+    def open_writer(self, device, size):
+        raise AssertionError("nobody writes here")
+
+
+class OnAix:
+    """The provider, whose programs run on the simulated host, and the platform of that host. ``away``: it is another
+    machine's.
+    """
+
+    API = jfs2.API
+
+    def __init__(self, world, *, away=False):
+        self.world = world
+        self.away = away
 
     @hookimpl
     def provider_info(self):
@@ -44,7 +75,12 @@ class OnAix:
 
     @hookimpl
     def identify(self, path):
-        return self.world.volume() if path in (PLACE, "/dev/fslv00") else None
+        return self.find(path) if path == PLACE else None
+
+    def find(self, path):
+        reached = Reached(self.world)
+        volume = unix.identify(path, unix.system_of("aix"), reached.runner, reached)
+        return volume if self.away else attrs.evolve(volume, machine=None)
 
     @hookimpl
     def snapshot(self, volume, request):
@@ -63,7 +99,7 @@ class OnAix:
         return jfs2.restore(image, target)
 
     def _there(self, request):
-        return attrs.evolve(request, runner=SimulatedRunner(self.world.host), find=self.world.find)
+        return attrs.evolve(request, runner=SimulatedRunner(self.world.host), find=self.find)
 
 
 @pytest.fixture
@@ -76,6 +112,7 @@ def image(tmp_path):
     for number in np.flatnonzero(used):
         if not any(data[number * BLOCK : (number + 1) * BLOCK]):
             data[number * BLOCK : (number + 1) * BLOCK] = chance.bytes(BLOCK)
+    data.extend(bytes(-len(data) % PARTITION))
     return data, {int(number) for number in np.flatnonzero(bits)} | set(range(BLOCKS, BLOCKS + 2 * LOG))
 
 
@@ -182,7 +219,21 @@ def test_a_setting_that_there_is_not_is_wrong_usage(world, bench):
         bench.back_up(PLACE, mode=Mode.SNAPSHOT, provider_settings="jfs2.extent=fscntl")
     with pytest.raises(UsageError):
         bench.back_up(PLACE, provider_settings="jfs2")
-    assert world.host.calls == []
+    assert {call[0] for call in world.host.calls} <= {"mount", "lslv"}
+
+
+def test_from_another_machine_it_is_frozen_and_not_snapped(world):
+    """The kernel must be asked where it runs."""
+    there = OnAix(world, away=True)
+    request = HoldRequest("run", RecordedHolds(), settings={"jfs2.extents": "fscntl"})
+
+    with pytest.raises(NoProvider, match="another machine"):
+        there.snapshot(there.find(PLACE), request)
+    freeze = there.freeze(there.find(PLACE), request)
+
+    assert not world.host.can_write(PLACE)
+    freeze.thaw()
+    assert world.host.can_write(PLACE)
 
 
 def test_on_this_system_it_is_listed_and_not_used():

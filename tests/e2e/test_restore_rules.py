@@ -13,6 +13,7 @@ from holdstill.engine import Engine
 from holdstill.errors import Cancelled, VolumeBusy
 from holdstill.model.fsck import FilesystemState
 from holdstill.pipeline.writing import ImageWriter
+from holdstill.spi.restore import RestoreTarget
 from holdstill_platforms.linux.volume import LinuxVolume
 from holdstill_testing import volumes
 from holdstill_testing.between import PutBetween
@@ -290,3 +291,36 @@ def test_a_target_with_a_mount_that_cannot_be_repeated_is_unmounted_and_says_so(
     assert "it is not mounted again: " in result.notes[-1]
     assert "deleted" in result.notes[-1]
     assert not os.path.ismount(place)
+
+
+class Log(RestoreTarget):
+    """What a person must see to first."""
+
+    def objections(self):
+        return ()
+
+    def by_hand_first(self):
+        return "its log must be formatted first"
+
+
+class Asking(PutBetween):
+    def restore(self, image, target, runner=None):
+        return [*super().restore(image, target, runner), Log()]
+
+
+@pytest.mark.parametrize("fsck", [False, True])
+def test_what_a_person_must_see_to_first_is_neither_mounted_nor_checked(bench, mounted, fsck):
+    device, place = mounted
+    image = bench.back_up(device, mode=Mode.STATIC).image
+    asking = Workbench(Engine(Asking(), str(bench.state)), bench.repository, bench.state)
+
+    result = asking.restore(image, device, unmount=True, fsck=fsck)
+
+    assert result.proved
+    assert result.mounted == ()
+    assert "it is not mounted again: " in result.notes[-1]
+    assert not os.path.ismount(place)
+    assert bench.nothing_is_held()
+    if fsck:
+        assert (result.fsck.state, result.fsck.commands) == (FilesystemState.UNCHECKED, ())
+        assert "its log must be formatted first" in result.fsck.said

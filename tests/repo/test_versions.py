@@ -13,6 +13,7 @@ DISTRIBUTIONS = {
     "holdstill-lvm2": "providers/lvm2",
     "holdstill-jfs2": "providers/jfs2",
     "holdstill-remote": "providers/remote",
+    "holdstill-fssnap": "providers/fssnap",
     "holdstill-storage": "storage",
     "holdstill-cli": "frontends/cli",
     "holdstill-testing": "tests",

@@ -9,6 +9,8 @@ import pytest
 from holdstill_testing.machine.replay import LIMIT, Replay
 from holdstill_testing.torture import full
 
+#: so many machines share the tests that need no udevd
+SIDE_BY_SIDE = min(2, os.cpu_count() or 1)
 IN_THE_MACHINE = "HOLDSTILL_MACHINE" in os.environ
 
 
@@ -30,9 +32,16 @@ def pytest_collection_modifyitems(config, items):
         inside = [item for item in inside if item not in later]
     for item in inside:
         item.add_marker(pytest.mark.timeout(LIMIT + 60))
-    config.stash[BATCHES] = {
-        boot: [item.nodeid for item in inside if _boot(item) == boot] for boot in ("with-udevd", "without-udevd")
-    }
+    config.stash[BATCHES] = _batches(inside)
+
+
+def _batches(inside):
+    """The node ids that each machine runs, by the machine's name: machines run side by side."""
+    batches = {"with-udevd": [item.nodeid for item in inside if item.get_closest_marker("udevd")]}
+    others = [item.nodeid for item in inside if not item.get_closest_marker("udevd")]
+    for number in range(SIDE_BY_SIDE):
+        batches[f"without-udevd-{number}"] = others[number::SIDE_BY_SIDE]
+    return {name: batch for name, batch in batches.items() if batch}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -40,8 +49,8 @@ def pytest_runtest_protocol(item, nextitem):
     if IN_THE_MACHINE or not item.path.is_relative_to(_here(item.config) / "inside"):
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    replay = _replay(item.config, _boot(item))
-    for report in replay.reports(item, item.config.stash[BATCHES][_boot(item)]):
+    (replay,) = [replay for replay in _replays(item.config) if item.nodeid in replay.batch]
+    for report in replay.reports(item):
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
@@ -60,14 +69,20 @@ def _here(config):
     return config.rootpath / "tests" / "vm"
 
 
-def _boot(item):
-    return "with-udevd" if item.get_closest_marker("udevd") else "without-udevd"
+def _replays(config):
+    """Every machine; all of them boot when the first of their tests is asked for."""
+    if REPLAYS not in config.stash:
+        config.stash[REPLAYS] = []
+        for name, batch in config.stash[BATCHES].items():
+            folder = config._tmp_path_factory.mktemp(name)
+            kind = name.rstrip("-0123456789")
+            prepare = "".join((_here(config) / part).read_text() for part in ("prepare.sh", f"{kind}.sh"))
+            replay = Replay(config, folder, prepare, batch)
+            config.stash[REPLAYS].append(replay)
+            replay.begin()
+    return config.stash[REPLAYS]
 
 
-def _replay(config, boot):
-    replays = config.stash.setdefault(REPLAYS, {})
-    if boot not in replays:
-        folder = config._tmp_path_factory.mktemp(boot)
-        prepare = "".join((_here(config) / name).read_text() for name in ("prepare.sh", f"{boot}.sh"))
-        replays[boot] = Replay(config, folder, prepare)
-    return replays[boot]
+def pytest_unconfigure(config):
+    for replay in config.stash.get(REPLAYS, []):
+        replay.end()

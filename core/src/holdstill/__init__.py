@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 __version__: Final = "0.1.0"
 
 if TYPE_CHECKING:
+    from holdstill.access import KeyChain
     from holdstill.engine import Engine
     from holdstill.errors import ExitCode, HoldstillError
     from holdstill.held.state import StateFolder
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         Freshness,
         HurtRanges,
         ImageCopy,
+        KeyFacts,
         MapResult,
         PruneResult,
         RepositoryFacts,
@@ -58,8 +60,10 @@ if TYPE_CHECKING:
     from holdstill.preferences.sources import Effective
     from holdstill.repository.trial import TargetReport
     from holdstill.spi.conversation import Conversation
+    from holdstill.spi.passwords import Passwords
 
 _HOME: Final = {
+    "access": ("KeyChain",),
     "engine": ("Engine",),
     "errors": ("ExitCode", "HoldstillError"),
     "held.state": ("StateFolder",),
@@ -88,6 +92,7 @@ _HOME: Final = {
         "Freshness",
         "HurtRanges",
         "ImageCopy",
+        "KeyFacts",
         "MapResult",
         "PruneResult",
         "RepositoryFacts",
@@ -107,6 +112,7 @@ _HOME: Final = {
     "preferences.sources": ("Effective",),
     "repository.trial": ("TargetReport",),
     "spi.conversation": ("Conversation",),
+    "spi.passwords": ("Passwords",),
 }
 _MODULE_OF: Final = {name: module for module, names in _HOME.items() for name in names}
 
@@ -135,6 +141,8 @@ __all__ = [
     "ImageCopy",
     "ImportRequest",
     "Job",
+    "KeyChain",
+    "KeyFacts",
     "Managed",
     "MapResult",
     "Mode",
@@ -143,6 +151,7 @@ __all__ = [
     "OnNoSnapshot",
     "OnReadError",
     "Operation",
+    "Passwords",
     "PluginRow",
     "Preference",
     "Progress",

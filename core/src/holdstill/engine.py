@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import attrs
 
 from holdstill import __version__
+from holdstill.access import Access, KeyChain
 from holdstill.errors import Declined, HoldstillError, UsageError, VolumeError, VolumeExcluded
 from holdstill.held.journal import Journal
 from holdstill.held.state import StateFolder
@@ -43,7 +44,7 @@ from holdstill.pipeline.away import asking
 from holdstill.pipeline.backup import Backup
 from holdstill.pipeline.finding import absolute_of, find
 from holdstill.pipeline.importing import Import
-from holdstill.pipeline.numbers import journalled, void_own_past
+from holdstill.pipeline.numbers import in_own_journal, journalled, void_own_past
 from holdstill.pipeline.recover import Recovered, heal, recover
 from holdstill.pipeline.restore import Restore
 from holdstill.pipeline.survey import SurveyedMap, survey
@@ -60,13 +61,13 @@ from holdstill.preferences.sources import Effective, Names, Sources, understood
 from holdstill.preferences.vain import lacking, notes
 from holdstill.repository.checks import Checks
 from holdstill.repository.freshness import freshness
-from holdstill.repository.opening import create, open_repository
 from holdstill.repository.reading import Reading
 from holdstill.repository.repository import Repository
 from holdstill.repository.trial import TargetReport, try_target
 from holdstill.repository.upkeep import prune
 from holdstill.repository.verify import verify
 from holdstill.spi.conversation import Conversation
+from holdstill.spi.passwords import Passwords
 
 
 class Engine:
@@ -88,23 +89,30 @@ class Engine:
         self._state = StateFolder(Path(state).absolute()) if state else StateFolder.default()
         self._workers = workers or cores()
         self._places = Places.of(Path(options)) if options else None
+        self.passwords: Passwords | None = None
+        """Where the passwords of sealed repositories come from: for the frontend to say."""
+        self._access = Access(self._plugins, self._state, lambda: self.passwords)
 
     # --- repositories ---------------------------------------------------------------------------
 
-    def init(self, url: str, *, chunk_size: int | None = None, digest: str | None = None) -> RepositoryFacts:
-        """Make a repository. Raises ``RepositoryExists``, ``UsageError`` for a size or digest that there is not,
-        ``TargetError``.
+    def init(
+        self,
+        url: str,
+        *,
+        chunk_size: int | None = None,
+        digest: str | None = None,
+        password: bytes | None = None,
+        label: str = "",
+    ) -> RepositoryFacts:
+        """Make a repository; with a ``password`` a sealed one, whose first key is called ``label``. Raises
+        ``RepositoryExists``, ``UsageError`` for a size or digest that there is not, ``TargetError``.
         """
-        with self._plugins.storage_target(url) as target:
-            config = create(target, chunk_size=chunk_size, digest=digest).config
-            return RepositoryFacts(
-                target.url,
-                config.repository_id,
-                config.chunk_size,
-                config.digest,
-                config.single_writer,
-                target.properties.durability.value,
-            )
+        return self._access.create(url, chunk_size=chunk_size, digest=digest, password=password, label=label)
+
+    @property
+    def keys(self) -> KeyChain:
+        """The keys of sealed repositories."""
+        return KeyChain(self._access)
 
     def check_target(self, url: str, talk: Conversation) -> TargetReport:
         """Really try what the target behind ``url`` promises, below the key ``probe``. Never raises for a bad target:
@@ -209,6 +217,7 @@ class Engine:
                 cancelled=talk.cancelled,
                 reading=Reading(request.share, request.max_age, request.budget),
                 keep=True,
+                kept=partial(in_own_journal, self._state, repository),
             )
 
     def verified(self, url: str) -> dict[str, Verified]:
@@ -359,7 +368,9 @@ class Engine:
 
     def with_options(self, path: str) -> Engine:
         """The same engine, which reads this options file in place of the default places."""
-        return Engine(self._plugins, str(self._state.path), self._workers, path)
+        engine = Engine(self._plugins, str(self._state.path), self._workers, path)
+        engine.passwords = self.passwords
+        return engine
 
     def named_requests(self) -> list[NamedRequest]:
         """The backups that have a name here, in the order of a drop-down list."""
@@ -375,16 +386,8 @@ class Engine:
         except VolumeError:
             return Names(absolute_of(volume), identity=volume)
 
-    @contextmanager
-    def _open(self, url: str) -> Iterator[Repository]:
-        with self._plugins.storage_target(url) as target:
-            yield open_repository(target, self._place())
-
-    def _place(self) -> Path | None:
-        """Without a state folder that can be written to, everything is read from the repository, and kept in memory."""
-        with suppress(HoldstillError):
-            return self._state.repositories
-        return None
+    def _open(self, url: str) -> AbstractContextManager[Repository]:
+        return self._access.opened(url)
 
 
 def _tell_unknown(effective: Effective, talk: Conversation) -> None:

@@ -290,6 +290,43 @@ class Damaged(RepositoryError):
     exit_code = ExitCode.DAMAGE
 
 
+class RolledBack(RepositoryError):
+    """The repository is not what this host has seen before: it was set back, or another stands in its place."""
+
+    id = "repository.rolled-back"
+    exit_code = ExitCode.DAMAGE
+
+
+class PasswordMissing(RepositoryError):
+    """The repository is sealed, and nobody gave a password."""
+
+    id = "key.no-password"
+
+
+class PasswordWrong(RepositoryError):
+    """The password opens none of the repository's keys."""
+
+    id = "key.wrong-password"
+
+
+class WriteOnly(RepositoryError):
+    """The key may only write, and something was to be read."""
+
+    id = "key.write-only"
+
+
+class KeyMissing(RepositoryError, LookupError):
+    """No key has this name, or more than one does."""
+
+    id = "key.missing"
+
+
+class LastKey(RepositoryError):
+    """The key cannot be removed: it is in use, or the last one that may read."""
+
+    id = "key.last"
+
+
 class Fenced(RepositoryError):
     """This writer's number was voided by somebody else; it begins again."""
 

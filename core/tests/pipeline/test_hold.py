@@ -35,10 +35,14 @@ class Ice(Freeze):
 class Providers:
     """What is installed, and what it was asked for."""
 
-    def __init__(self, *modes):
+    def __init__(self, *modes, refusing=()):
         self.modes = modes
+        self.refusing = refusing
         self.asked = []
         self.ice = Ice()
+
+    def offers(self, mode, name):
+        return mode is Mode.SNAPSHOT and name in self.refusing
 
     def snapshot(self, volume, request):
         self.asked.append(request)
@@ -119,8 +123,10 @@ def test_auto_is_offline_for_what_nobody_uses(hold):
 def test_auto_fails_for_what_is_in_use_unless_somebody_chose(hold):
     with pytest.raises(VolumeBusy, match="in use: mounted on /mnt; nothing installed can make a snapshot of it"):
         hold(volume(mounted=True), Mode.AUTO)
-    with pytest.raises(VolumeBusy, match="nothing called lvm2 is installed that can make a snapshot of it"):
+    with pytest.raises(VolumeBusy, match=r"; nothing called lvm2 is installed that makes snapshots$"):
         hold(volume(mounted=True), Mode.AUTO, snapshot_provider="lvm2")
+    with pytest.raises(VolumeBusy, match=r"; lvm2 cannot make a snapshot of it \(nobody can\)$"):
+        hold(volume(mounted=True), Mode.AUTO, Providers(refusing=("lvm2",)), snapshot_provider="lvm2")
     with pytest.raises(VolumeBusy, match="held by dm-0"):
         hold(volume(holders=("dm-0",)), Mode.AUTO)
 

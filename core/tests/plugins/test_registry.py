@@ -12,6 +12,7 @@ from holdstill.model.managed import Managed
 from holdstill.model.volume import FilesystemFacts, Mode
 from holdstill.plugins.hookspecs import API, hookimpl
 from holdstill.plugins.registry import Plugins
+from holdstill.spi.activation import Activation
 from holdstill.spi.compatibility import Compatibility
 from holdstill.spi.holds import Undone, UndoState
 from holdstill.spi.manager import Manager
@@ -323,6 +324,23 @@ def test_a_volume_is_made_by_who_knows_the_name():
     assert plugins.create_volume("toy/x", 5, request) is made
     with pytest.raises(NoProvider, match="vg/x: no installed plugin makes volumes of this name"):
         plugins.create_volume("vg/x", 5, request)
+
+
+class Woken(Activation):
+    said = "woken"
+
+    def put_back(self):
+        pass
+
+
+def test_a_volume_is_activated_by_who_can():
+    woken, request = Woken(), HoldRequest(run="r", holds=RecordedHolds())
+    toy = Plugin("toy", activate=lambda path: woken if path == "/dev/toy/x" else None)
+    plugins = Plugins.of(Plugin("silent"), toy)
+    assert plugins.activate("/dev/toy/x", request) is woken
+    assert plugins.activate("/dev/toy/y", request) is None
+    with pytest.raises(PluginError, match="activate returned bool"):
+        Plugins.of(Plugin("odd", activate=True)).activate("/dev/toy/x", request)
 
 
 class Rules(Compatibility):

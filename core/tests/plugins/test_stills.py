@@ -3,7 +3,7 @@
 import attrs
 import pytest
 
-from holdstill.errors import AmbiguousProvider, NoProvider, PluginError
+from holdstill.errors import NoProvider, PluginError
 from holdstill.model.volume import Mode
 from holdstill.pipeline.stills import DynamicStill
 from holdstill.plugins.registry import Plugins
@@ -74,10 +74,11 @@ def test_snapshot_and_freeze_must_answer_with_what_they_promise():
         Plugins.of(bad).freeze(VOLUME, asked_for(Mode.FREEZE))
 
 
-def test_freeze_has_one_freezer():
+def test_who_can_freeze_this_volume_is_found_by_asking():
     with pytest.raises(NoProvider):
         Plugins.of(Plugin("one")).freeze(VOLUME, asked_for(Mode.FREEZE))
-    with pytest.raises(AmbiguousProvider, match="both claim to freeze"):
-        Plugins.of(Plugin("one", modes=("freeze",)), Plugin("two", modes=("freeze",))).freeze(
-            VOLUME, asked_for(Mode.FREEZE)
-        )
+    not_mine = Plugin("one", modes=("freeze",), freeze=refuse)
+    with pytest.raises(PluginError, match="freeze returned int"):
+        Plugins.of(not_mine, Plugin("two", modes=("freeze",), freeze=2)).freeze(VOLUME, asked_for(Mode.FREEZE))
+    with pytest.raises(NoProvider, match="not of this volume"):
+        Plugins.of(not_mine).freeze(VOLUME, asked_for(Mode.FREEZE))

@@ -74,17 +74,18 @@ def test_a_default_is_one_of_its_values(platform):
 
 
 @pytest.mark.parametrize(
-    ("platform", "no_snapshot", "method"),
+    ("platform", "no_snapshot", "provider"),
     [
-        ("linux", "fail", "remount"),
-        ("aix", "fail", "unmount"),
-        ("hp-ux11", "static", "unmount"),
-        ("sunos5", "static", "unmount"),
+        ("linux", "fail", "any"),
+        ("aix", "fail", "any"),
+        ("hp-ux11", "static", "any"),
+        ("sunos5", "static", "none"),
     ],
 )
-def test_what_is_done_without_a_snapshot_depends_on_the_platform(platform, no_snapshot, method):
+def test_what_is_done_without_a_snapshot_depends_on_the_platform(platform, no_snapshot, provider):
     table = {each.name: each.default for each in schema(platform)}
-    assert (table["on-no-snapshot"], table["static-method"]) == (no_snapshot, method)
+    assert (table["on-no-snapshot"], table["snapshot-provider"]) == (no_snapshot, provider)
+    assert table["static-method"] == "remount"
 
 
 @pytest.mark.parametrize("preference", TABLE.values(), ids=TABLE)

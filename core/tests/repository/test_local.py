@@ -55,7 +55,7 @@ def host(target, tmp_path, request, monkeypatch):
         place = tmp_path / name
         place.mkdir(exist_ok=True)
         target.read.clear()
-        return Repository(target, config, place)
+        return Repository(target, config, place=place)
 
     opened.place = tmp_path
     opened.config = config
@@ -117,7 +117,7 @@ def test_it_is_as_if_nothing_were_kept_where_nothing_can_be(target, host):
     (host.place / "here").write_text("no folder")
     if index.SPILL == 2:
         return  # runs cannot be written there either, and that many rows must be somewhere
-    repository = Repository(target, host.config, host.place / "here" / "below")
+    repository = Repository(target, host.config, place=host.place / "here" / "below")
     image = back_up(repository, LETTERS)
     assert restored(repository, image)
 
@@ -186,7 +186,7 @@ def test_what_another_repository_left_there_is_not_used(target, host, tmp_path):
     other = MemoryTarget()
     config = tiny_config(other)
     own.rename(own.parent / config.repository_id)
-    back_up(Repository(other, config, tmp_path / "here"), "abc")
+    back_up(Repository(other, config, place=tmp_path / "here"), "abc")
     assert [key for key in other.objects if key.startswith("packs/")]
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from holdstill.errors import ImageMissing, RepositoryExists, RepositoryMissing, TargetUnfit, UsageError
 from holdstill.model.extents import Extents
+from holdstill.repository.keys import Cost
 from holdstill.repository.layout import ZERO_ID, BlobKind
 from holdstill.repository.opening import create, open_repository
 from holdstill_testing.fakes.memory_target import PROPERTIES, MemoryTarget
@@ -155,9 +156,11 @@ def test_a_target_that_lost_exclusive_creation_is_refused(repository, target):
     assert not any(key.startswith("probe/") for key in target.objects)
 
 
+@pytest.mark.parametrize("password", [None, b"correct horse"], ids=["open", "sealed"])
 @pytest.mark.parametrize("digest", ["blake3", "blake2b"])
-def test_the_stand_alone_script_restores(digest, tmp_path, target, keeper):
-    repository = create(target, chunk_size=65536, digest=digest)
+def test_the_stand_alone_script_restores(digest, password, tmp_path, target, keeper, monkeypatch):
+    monkeypatch.setenv("HOLDSTILL_PASSWORD", "correct horse")
+    repository = create(target, chunk_size=65536, digest=digest, password=password, cost=Cost(n=2, r=1, p=1))
     data = keeper.data(1500)
     image = keeper.backup(repository, data)
     keeper.backup(repository, b"something else")
@@ -186,5 +189,5 @@ def test_the_stand_alone_script_restores(digest, tmp_path, target, keeper):
 
 def test_the_stand_alone_script_is_short_and_alone():
     text = SCRIPT.read_text()
-    assert len(text.splitlines()) < 150
+    assert len(text.splitlines()) < 250
     assert not re.search(r"^\s*(from|import) holdstill", text, re.MULTILINE)

@@ -33,7 +33,7 @@ def append(repository, entry, **lists):
     ledger.read()
     key = layout.ledger_key(ledger.end + 1)
     body = canonical.encode({"type": "condemn", "nonce": secrets.token_hex(16), **entry})
-    repository.target.put(key, envelope.seal(repository.digests.of_object, ObjectKind.LEDGER, key, body))
+    repository.target.put(key, envelope.seal(repository.digests, ObjectKind.LEDGER, key, body))
 
 
 def packs_of(target, number):
@@ -116,7 +116,7 @@ def test_condemned_packs_are_read_but_not_reused(way, repository, target, keeper
     if way == "list":
         key = f"lists/{secrets.token_hex(16)}"
         body = canonical.encode(lists)
-        target.put(key, envelope.seal(repository.digests.of_object, ObjectKind.LIST, key, body))
+        target.put(key, envelope.seal(repository.digests, ObjectKind.LIST, key, body))
         append(repository, {"list": key})
     else:
         append(repository, {"list": None, **lists})

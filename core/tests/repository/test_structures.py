@@ -40,7 +40,7 @@ def test_only_canonical_json_is_read(body):
 @given(st.binary(max_size=200))
 def test_garbage_is_no_object(data):
     for read in (
-        lambda: envelope.unseal(DIGESTS.of_object, data, KEY, ObjectKind.VOID),
+        lambda: envelope.unseal(DIGESTS, data, KEY, ObjectKind.VOID),
         lambda: packs.check_whole(DIGESTS, KEY, data),
         lambda: Config.unsealed(data),
     ):
@@ -272,6 +272,6 @@ def test_impossible_rows_are_refused():
     key = segment_key(1, "00" * 16)
     body = struct.pack("<Q16sI", 1, bytes(16), 2) + good.tobytes()
     for wrong in (body, body[:20], struct.pack("<Q16sI", 10**10, bytes(16), 1) + good.tobytes()):
-        sealed = b"".join(envelope.seal(DIGESTS.of_object, ObjectKind.SEGMENT, key, wrong))
+        sealed = b"".join(envelope.seal(DIGESTS, ObjectKind.SEGMENT, key, wrong))
         with pytest.raises(HoldstillError):
             list(segments.unseal(DIGESTS, key, sealed))

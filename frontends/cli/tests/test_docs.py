@@ -23,7 +23,7 @@ def _commands(found, name=""):
 
 
 COMMANDS = dict(_commands(parser()))
-EVERYWHERE = {"-h", "--help", "--json", "--repo"}
+EVERYWHERE = {"-h", "--help", "--json", "--repo", "--password-file", "--password-command"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

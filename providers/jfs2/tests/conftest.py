@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from holdstill.spi import given_back
 from holdstill_jfs2.moved import kernel
-from holdstill_jfs2.snapshots import given_back
 from holdstill_testing.unix.jfs2_world import World
 
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch):
-    monkeypatch.setattr(given_back, "PAUSES", [0.0])
+    monkeypatch.setattr(given_back, "_PAUSES", (0.0,))
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import attrs
 import pytest
 from hypothesis import given, settings
@@ -19,9 +21,6 @@ from holdstill_testing.torture import rounds
 from holdstill_testing.unix.host import Fault
 from holdstill_testing.unix.jfs2_world import PLACE, World
 from holdstill_testing.unix.runner import SimulatedRunner
-
-#: deaths are those of `SlowRunner`
-FAULTS = [each for each in Fault if each.value not in ("dies", "orphans")]
 
 
 @attrs.define
@@ -187,7 +186,7 @@ def test_a_freeze_that_takes_too_long_is_none(world, clock):
     assert holds.open_lines == []
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", Fault)
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_command_that_fails_or_lies(world, clock, fault, number):
     world.host.faults = {number: fault}
@@ -201,12 +200,50 @@ def test_a_command_that_fails_or_lies(world, clock, fault, number):
     assert holds.open_lines == []
 
 
-def test_the_thread_renews_it(world):
-    """By real time: a lease of the host's clock never ends unless somebody lets it pass."""
-    freeze = freezes.hold(world.volume(), world.request(limit=60.0))
-    assert freeze.ended() is None
-    freeze.thaw()
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_command_that_cannot_even_be_started(world, clock, monkeypatch, number):
+    """No room for what it prints."""
+    holds = RecordedHolds()
+    request = asked(clock, holds)
+    real = type(request.runner).change
+
+    def change(self, argv):
+        if self.count + 1 == number:
+            self.count += 1
+            raise OSError("no space left")
+        return real(self, argv)
+
+    monkeypatch.setattr(SlowRunner, "change", change)
+    try:
+        freeze = frozen(world.volume(), request, clock)
+        assert bool(freeze.ended()) is (number == 2)
+        freeze.thaw()
+    except VolumeUnusable:
+        assert number == 1
     assert world.host.can_write(PLACE)
+    assert holds.open_lines == []
+
+
+def test_its_thread_renews_it(world, monkeypatch):
+    """Unasked, again and again, until it is over."""
+    monkeypatch.setattr(freezes, "_RENEW", 0.001)
+    renewed = threading.Semaphore(0)
+
+    class Telling(SimulatedRunner):
+        def change(self, argv):
+            ran = super().change(argv)
+            if argv[2].startswith("refreeze="):
+                renewed.release()
+            return ran
+
+    freeze = freezes.hold(world.volume(), world.request(limit=60.0, runner=Telling(world.host)))
+    for _ in range(3):
+        assert renewed.acquire(timeout=60)
+    assert not world.host.can_write(PLACE)
+    freeze.thaw()
+
+    assert world.host.can_write(PLACE)
+    assert world.host.calls[-1] == ("chfs", "-a", "freeze=off", PLACE)
 
 
 def test_what_is_not_mounted_is_not_frozen(world, clock):
@@ -223,7 +260,7 @@ STEPS = st.lists(st.one_of(st.integers(1, LEASE + 3), st.just("ask"), st.just("t
 @given(
     delays=DELAYS,
     steps=STEPS,
-    faults=st.dictionaries(st.integers(1, 8), st.sampled_from(FAULTS), max_size=3),
+    faults=st.dictionaries(st.integers(1, 8), st.sampled_from(Fault), max_size=3),
     dies=st.integers(-8, 8),
     limit=st.integers(1, 70),
     foreign=st.booleans(),

@@ -52,6 +52,7 @@ def test_after_a_restore_the_log_is_formatted_never_replayed(world, options, sai
     part = plugin.restore(Taken(facts), world.volume())
 
     assert part.objections() == ()
+    assert "formatted first" in part.by_hand_first()
     (note,) = part.finish()
     assert said in note
     assert "never be replayed" in note

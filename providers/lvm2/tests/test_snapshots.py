@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 import attrs
 import pytest
@@ -162,6 +164,23 @@ def test_busy_is_told(mine):
     assert undo(odd, mine).state is UndoState.UNKNOWN
 
 
+def test_what_lvm_removes_only_when_it_is_told_again_is_removed(mine):
+    """Recorded after a killed ``lvcreate`` of a thin snapshot."""
+    tools = Tools(ROW, snapshot_row(mine), fails=("lvremove", "  Cannot deactivate logical volume vg/x."))
+    tools_change = tools.change
+
+    def change(argv):
+        answer = tools_change(argv)
+        if argv[0].endswith("lvremove"):
+            tools.fails = None
+        return answer
+
+    tools.change = change
+
+    assert undo(tools, mine).state is UndoState.REMOVED
+    assert len(tools.told) == 1
+
+
 def test_only_what_hangs_on_the_origin_is_resumed(mine):
     prefix, other = mapped(GROUP, ORIGIN), mapped(GROUP, "z" * 38)
     tools = Tools(ROW, suspended=f"{prefix}-real Suspended vg-data-real\n{other} Suspended vg-other\n")
@@ -171,6 +190,23 @@ def test_only_what_hangs_on_the_origin_is_resumed(mine):
 
     assert undo(tools, mine).state is UndoState.ABSENT
     assert resumed == ["vg-data-real"]
+
+
+def test_what_lvm_suspends_with_the_origin_is_resumed_too(mine):
+    """A snapshot of somebody else's, which a killed ``lvcreate`` has left suspended."""
+    other = snapshot_row(mine, lv_name="theirs", lv_uuid="t" * 38, lv_tags="")
+    elsewhere = {**other, "lv_uuid": "e" * 38, "origin_uuid": "y" * 38}
+    thin = {**other, "lv_uuid": "v" * 38, "lv_attr": "Vwi-a-tz--", "lv_layout": "thin,sparse"}
+    told = "".join(
+        f"{mapped(GROUP, row['lv_uuid'])} Suspended {row['lv_uuid'][0]}\n" for row in (other, elsewhere, thin)
+    )
+    tools = Tools(ROW, other, elsewhere, thin, suspended=told)
+    resumed = []
+    tools_change = tools.change
+    tools.change = lambda argv: (resumed.append(argv[2]) if "resume" in argv else None, tools_change(argv))[1]
+
+    assert undo(tools, mine).state is UndoState.ABSENT
+    assert resumed == ["t"]
 
 
 # --- space ---------------------------------------------------------------------------------------
@@ -249,6 +285,78 @@ def test_what_thin_delta_prints():
     assert not delta._runs("<superblock></superblock>", 65536)
 
 
+# --- the metadata snapshot of a killed run ----------------------------------------------------------
+
+
+class PoolTools(Runner):
+    """A pool whose metadata snapshot is ``root``; keeps what is told to change it."""
+
+    def __init__(self, root):
+        self.root = root
+        self.told = []
+
+    def ask(self, argv, *, limit):
+        return self.change(argv)
+
+    def change(self, argv):
+        if "message" in argv:
+            self.told.append(argv[-1])
+            self.root = "-"
+        said = {"status": self.row(), "info": "vg-pool-tpool"}.get(argv[1], "")
+        return Ran(tuple(argv), 0, said, "")
+
+    def row(self):
+        return f"0 8192 thin-pool 2 117/1024 391/3200 {self.root} rw discard_passdown queue_if_no_space - 256\n"
+
+
+@pytest.fixture
+def line(tmp_path):
+    """What the journal says of it, and the paper in its folder."""
+    (tmp_path / "holdstill-x").mkdir()
+    return {"pool": "LVM-x-tpool", "paper": str(tmp_path / "holdstill-x" / "status")}
+
+
+def test_what_was_written_down_is_released(line, tmp_path):
+    tools = PoolTools("68")
+    Path(line["paper"]).write_text(tools.row())
+
+    undone = delta.undo(Lvm(tools), line)
+
+    assert (undone.state, tools.told) == (UndoState.REMOVED, ["release_metadata_snap"])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("said", [None, "", "0 8192 thin-pool Fail", "0 8192 thin-pool x y z"])
+def test_what_nobody_wrote_down_is_left_and_told(line, said):
+    tools = PoolTools("68")
+    if said is not None:
+        Path(line["paper"]).write_text(said)
+
+    undone = delta.undo(Lvm(tools), line)
+
+    assert (undone.state, tools.told) == (UndoState.REFUSED, [])
+    assert "metadata snapshot 68" in undone.detail
+    assert "may be released by hand" in undone.detail
+
+
+def test_another_one_than_was_written_down_is_left(line):
+    tools = PoolTools("68")
+    Path(line["paper"]).write_text(PoolTools("70").row())
+
+    undone = delta.undo(Lvm(tools), line)
+
+    assert (undone.state, tools.told) == (UndoState.REFUSED, [])
+    assert "that was 70" in undone.detail
+
+
+def test_a_paper_that_somebody_else_can_have_written_proves_nothing(line, monkeypatch):
+    tools = PoolTools("68")
+    Path(line["paper"]).write_text(tools.row())
+    monkeypatch.setattr(delta.os, "geteuid", lambda: os.getuid() + 1)
+
+    assert delta.undo(Lvm(tools), line).state is UndoState.REFUSED
+
+
 # --- names ---------------------------------------------------------------------------------------
 
 
@@ -291,6 +399,39 @@ def test_a_group_that_takes_no_snapshot_is_told_and_nothing_is_held(attributes, 
     with pytest.raises(NoProvider, match=reason):
         plugin.snapshot(made, HoldRequest("run", holds, runner=Tools({**ROW, "vg_attr": attributes})))
     assert holds.lines == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ([{**ROW, "lv_attr": "Owi-a-s---"}], "a snapshot is being merged into it"),
+        ([{**ROW, "lv_attr": "-wI-ao----"}], "it is being moved"),
+        ([{**ROW, "lv_attr": "-wi-s-----"}], "it is suspended, and not by us"),
+        ([{**ROW, "lv_attr": "-wi-------"}], "it is not in a usable state"),
+        ([{**ROW, "lv_role": "private,vdo,pool", "lv_layout": "vdo,pool"}], "it is a hidden part of another volume"),
+        (
+            [ROW, ROW | {"lv_uuid": SNAPSHOT, "lv_name": "theirs", "lv_attr": "swi-s-s---", "origin_uuid": ORIGIN}],
+            "its snapshot theirs is suspended, and not by us",
+        ),
+    ],
+)
+def test_a_volume_that_takes_no_snapshot_is_told_and_nothing_is_held(rows, reason):
+    made, holds = MemoryVolume(b"x" * 4096), RecordedHolds()
+    made.facts = attrs.evolve(made.facts, facts={"dm_uuid": mapped(GROUP, ORIGIN)})
+    with pytest.raises(NoProvider, match=reason):
+        plugin.snapshot(made, HoldRequest("run", holds, runner=Tools(*rows)))
+    assert holds.lines == []
+
+
+def test_what_lvm_refuses_of_a_vdo_volume_is_told_in_its_words(mine):
+    """Its kernel module is no part of Linux before 6.9."""
+    made, holds = MemoryVolume(b"x" * 4096), RecordedHolds()
+    made.facts = attrs.evolve(made.facts, facts={"dm_uuid": mapped(GROUP, ORIGIN)})
+    row = ROW | {"lv_attr": "vwi-a-v---", "lv_layout": "vdo,sparse"}
+    words = "  vdo: Required device-mapper target(s) not detected in your kernel."
+    with pytest.raises(VolumeUnusable, match=r"LVM makes no snapshot of it: vdo: Required device-mapper target"):
+        plugin.snapshot(made, HoldRequest("run", holds, runner=Tools(row, fails=("lvcreate", words))))
+    assert [line.open for line in holds.lines] == [False]
 
 
 def test_it_undoes_its_own_kinds_only():

@@ -67,13 +67,14 @@ def test_the_kernel_confirms_what_the_map_leaves_out(bench, filled, mode, by):
 def test_a_wrong_map_is_not_believed(bench, filled, mode, monkeypatch):
     """A reader that forgets a quarter of the volume behind the first MiB: files, and metadata of the second group."""
 
+    used_blocks = filesystems._used_blocks
+
     def forgetful(reader):
-        found = (filesystems.ext if reader.size < 64 * MIB else filesystems.xfs).used_blocks(reader)
+        found = used_blocks("ext4" if reader.size < 64 * MIB else "xfs")(reader)
         used = union_of(found.windows)
         return BlockMap(found.block_size, [used.difference(Extents.of((MIB, reader.size // 4)))], found.notes)
 
-    monkeypatch.setitem(filesystems._MAPS, "ext4", forgetful)
-    monkeypatch.setitem(filesystems._MAPS, "xfs", forgetful)
+    monkeypatch.setattr(filesystems, "_used_blocks", lambda name: forgetful)
 
     image = image_of(bench, filled, mode)
 

@@ -6,6 +6,8 @@ from holdstill.errors import NoProvider
 from holdstill.model.volume import Mode
 from holdstill.plugins.registry import Plugins
 from holdstill.spi.holds import UndoState
+from holdstill.spi.runner import NoRunner
+from holdstill.spi.still import nowhere
 from holdstill_static_unmount import plugin
 from holdstill_testing.fakes.memory_volume import MemoryVolume
 from holdstill_testing.suites.plugin import PluginSuite
@@ -29,6 +31,12 @@ def test_it_makes_no_snapshots(request_for):
 
 
 def test_it_undoes_its_own_kinds_only():
-    assert plugin.undo(kind="lvm2.snapshot", version=1, data={}) is None
-    assert plugin.undo(kind="static_unmount.later", version=1, data={}).state is UndoState.UNKNOWN
-    assert plugin.undo(kind="static_unmount.frozen", version=2, data={}).state is UndoState.UNKNOWN
+    assert plugin.undo(kind="lvm2.snapshot", version=1, data={}, runner=NoRunner(), find=nowhere) is None
+    assert (
+        plugin.undo(kind="static_unmount.later", version=1, data={}, runner=NoRunner(), find=nowhere).state
+        is UndoState.UNKNOWN
+    )
+    assert (
+        plugin.undo(kind="static_unmount.frozen", version=2, data={}, runner=NoRunner(), find=nowhere).state
+        is UndoState.UNKNOWN
+    )

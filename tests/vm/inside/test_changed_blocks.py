@@ -6,10 +6,12 @@ import json
 import mmap
 import os
 import random
+import signal
 from pathlib import Path
 
 import pytest
 
+from holdstill_lvm2.snapshots import delta
 from holdstill_testing.conversations import At
 from holdstill_testing.torture import rounds
 
@@ -143,6 +145,27 @@ def test_a_metadata_snapshot_of_somebody_else_stays(thin, path, bench, run):
     assert "somebody has reserved" in result.notes[0]
     assert run("dmsetup", "status", "test--vg-pool-tpool").split()[6] == held
     run("dmsetup", "message", "test--vg-pool-tpool", "0", "release_metadata_snap")
+
+
+@pytest.mark.quick
+def test_killed_when_it_is_reserved_and_nobody_has_noted_which(thin, path, bench, run, monkeypatch):
+    """What went on when we were killed has written it down."""
+    write(path, 0, os.urandom(1 << 20))
+    bench.backup(path, changed_blocks=True)
+    before = thin.names()
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(delta, "_noted", lambda data: os.kill(os.getpid(), signal.SIGKILL))
+        bench.backup(path, changed_blocks=True)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    assert run("dmsetup", "status", "test--vg-pool-tpool").split()[6] != "-"
+
+    assert all(each.gone for each in bench.recover())
+
+    assert run("dmsetup", "status", "test--vg-pool-tpool").split()[6] == "-"
+    assert thin.names() == before
+    assert bench.open_lines() == []
 
 
 def test_an_external_origin_is_no_zeros(volumes, bench, run):

@@ -94,8 +94,8 @@ def ended(child, told):
 
 
 def check(volumes, bench, place, before):
-    bench.recover()
-    assert volumes.names() == before
+    recovered = bench.recover()
+    assert volumes.names() == before, recovered
     assert volumes.suspended() == []
     assert bench.open_lines() == []
     with open(place, "r+b", buffering=0) as file:

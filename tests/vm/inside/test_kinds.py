@@ -7,19 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from holdstill.errors import HoldstillError, NoProvider, VolumeMissing
+from holdstill.errors import HoldstillError, NoProvider
 from holdstill.model.volume import Mode
 
 CONTENT = os.urandom(1 << 20)
-
-
-@pytest.fixture
-def second_disk(run, undo, volumes):
-    run("vgextend", "-y", "test-vg", "/dev/vdc")
-    yield
-    run("vgremove", "-ff", "-y", "test-vg", check=False)
-    run("pvremove", "-ff", "-y", "/dev/vdc", check=False)
-    run("wipefs", "-a", "/dev/vdc", check=False)
 
 
 def imaged(volumes, bench, name):
@@ -34,25 +25,14 @@ def imaged(volumes, bench, name):
     return bench.restored(result.image).read_bytes()[: len(CONTENT)]
 
 
-@pytest.mark.parametrize("name", ["with-dashes--two", "odd+chars_1.x", "-".join(["n"] * 25)])
+@pytest.mark.quick("others")
+@pytest.mark.parametrize(
+    "name", ["with-dashes--two", "odd+chars_1.x", "-".join(["n"] * 25)], ids=["dashes", "others", "long"]
+)
 def test_odd_names(volumes, bench, name):
     volumes.make(name, "8m")
 
     assert imaged(volumes, bench, name) == CONTENT
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        ("--type", "striped", "-i", "2", "-L", "8m"),
-        ("--type", "mirror", "-m", "1", "--mirrorlog", "core", "-L", "8m"),
-    ],
-    ids=["striped", "mirror"],
-)
-def test_what_lies_on_two_disks(volumes, second_disk, bench, options):
-    volumes.make("data", None, None, *options)
-
-    assert imaged(volumes, bench, "data") == CONTENT
 
 
 def test_a_snapshot_has_none_of_its_own(volumes, bench, refused, run):
@@ -111,16 +91,6 @@ def test_what_lvm_does_not_show_is_told(volumes, bench, refused):
 
     assert isinstance(error, NoProvider)
     assert "LVM does not know this volume" in str(error)
-
-
-def test_an_inactive_one_is_told(volumes, bench, refused, run):
-    volumes.make("data", "8m")
-    run("lvchange", "-an", "test-vg/data")
-
-    error = refused(bench.backup, volumes.path("data"))
-
-    assert isinstance(error, VolumeMissing)
-    assert run("lvs", "--noheadings", "-o", "lv_active", "test-vg/data").strip() == ""
 
 
 def test_no_logical_volume_is_none(bench, refused):

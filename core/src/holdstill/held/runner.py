@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
 
@@ -17,6 +17,8 @@ from holdstill.model.events import Warned
 from holdstill.spi.conversation import Conversation
 from holdstill.spi.runner import Flow, Ran, Runner
 
+#: how the names of environment variables begin that hold passwords, or say where they are
+PASSWORDS: Final = ("HOLDSTILL_PASSWORD", "HOLDSTILL_NEW_PASSWORD", "HOLDSTILL_TO_PASSWORD")
 #: the environment variable that says for which run a program works
 RUN: Final = "HOLDSTILL_RUN"
 #: so much of what a program says is kept
@@ -95,7 +97,7 @@ class ProcessRunner(Runner):
             close_fds=True,
             start_new_session=True,
             cwd="/",
-            env={**os.environ, "LC_ALL": "C", "LANGUAGE": "C", RUN: self._run},
+            env={**without_passwords(os.environ), "LC_ALL": "C", "LANGUAGE": "C", RUN: self._run},
         )
 
     def _started(self, argv: Sequence[str], wait: Callable[[subprocess.Popen[bytes]], bool]) -> Ran:
@@ -109,6 +111,11 @@ class ProcessRunner(Runner):
 
     def _paper(self) -> IO[bytes]:
         return tempfile.TemporaryFile(dir=self._scratch)
+
+
+def without_passwords(environment: Mapping[str, str]) -> dict[str, str]:
+    """The same, without what a program that we start has no business with."""
+    return {name: value for name, value in environment.items() if not name.startswith(PASSWORDS)}
 
 
 class ProcessFlow(Flow):

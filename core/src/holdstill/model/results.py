@@ -125,6 +125,22 @@ class Freshness:
 
 
 @attrs.frozen
+class KeyFacts:
+    """One password's key to a sealed repository."""
+
+    id: str
+    label: str
+    made: str
+    """RFC 3339, UTC."""
+    write_only: bool
+    """Who knows its password can back up, and read nothing."""
+    signer: str
+    """The public key to what it signs with, 64 hexadecimal digits: the same one for all that may read."""
+    current: bool
+    """It is the one in use."""
+
+
+@attrs.frozen
 class MapResult:
     """What is known of a volume's used blocks; the runs themselves come as a stream beside it."""
 
@@ -204,6 +220,7 @@ class RepositoryFacts:
     digest: str
     single_writer: bool
     durability: str
+    is_sealed: bool
 
 
 @attrs.frozen

@@ -38,13 +38,14 @@ from holdstill.pipeline.patience import patiently
 from holdstill.pipeline.sheet import Sheet
 from holdstill.pipeline.survey import Surveyed, survey
 from holdstill.pipeline.telling import told
+from holdstill.pipeline.waking import find_awake
 from holdstill.pipeline.watching import WatchedStill
 from holdstill.plugins.registry import Plugins
 from holdstill.repository.repository import Repository
 from holdstill.spi.conversation import Conversation
 from holdstill.spi.meter import Meter
 from holdstill.spi.reader import Reader
-from holdstill.spi.still import Still
+from holdstill.spi.still import HoldRequest, Still
 from holdstill.spi.volume import Volume
 
 #: held in one of these ways, the volume's users go on while it is read
@@ -75,10 +76,10 @@ class Backup:
         began = time.monotonic()
         commands = Commands.of(self.request)
         self._stage("identify", self.request.volume)
-        volume = find(self.plugins, self.request.volume)
         image, resumed_size = None, 0
         try:
             with Journal.begin(self.state.journals) as journal, ExitStack() as held:
+                volume = self._found(journal, held)
                 managed = self._managed(volume, journal)
                 still, volume = self._still(volume, journal, commands, held)
                 taken = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -100,6 +101,13 @@ class Backup:
             if image is None:
                 raise
             raise _committed_but(left, image) from left
+
+    def _found(self, journal: Journal, held: ExitStack) -> Volume:
+        if self.request.dry_run or self.imported is not None:
+            return find(self.plugins, self.request.volume)
+        steady = ProcessRunner(journal.run, self.state.scratch, Deaf(self.talk))
+        asked = HoldRequest(run=journal.run, holds=journal, runner=steady)
+        return find_awake(self.plugins, self.request.volume, asked, held, self.talk)
 
     def _managed(self, volume: Volume, journal: Journal) -> Managed | None:
         """Who manages the volume, as the image keeps it. Raises ``VolumeUnusable`` if its manager objects."""

@@ -12,7 +12,7 @@ from typing import Final
 
 import attrs
 
-from holdstill.errors import Damaged, ImageMissing
+from holdstill.errors import Damaged, ImageMissing, WriteOnly
 from holdstill.held.marks import Marks
 from holdstill.model.extents import Extents, union_of
 from holdstill.model.image import Image
@@ -46,7 +46,7 @@ def since_last(repository: Repository, marks: Marks, still: Still, volume: str, 
         return "no snapshot of an earlier image was kept"
     try:
         last = repository.find(marked.image)
-    except (ImageMissing, Damaged) as error:
+    except (ImageMissing, Damaged, WriteOnly) as error:
         return f"the image before cannot be used: {error}"
     if last.volume.identity != volume or last.sizes.volume_size != size or last.unread:
         return f"image {last.id[:12]} before is of something else, or not whole"

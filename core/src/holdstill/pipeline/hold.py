@@ -71,7 +71,7 @@ class Holder:
         except NoProvider as refusal:
             if not volume.facts.in_use:
                 return OfflineStill(volume)
-            because = f"{self._nobody()} can make a snapshot of it ({refusal.message})"
+            because = self._none_of_it(refusal)
         instead = self.request.on_no_snapshot
         if instead is OnNoSnapshot.FAIL:
             raise _busy(
@@ -107,9 +107,14 @@ class Holder:
             )
         return FreezeStill(volume, self.plugins.freeze(volume, self._asked(mode, volume)))
 
-    def _nobody(self) -> str:
+    def _none_of_it(self, refusal: NoProvider) -> str:
+        """Why there is no snapshot: nobody who makes any is installed, or who is, does not make one of this volume."""
         named = self.request.snapshot_provider
-        return "nothing installed" if named == ANY_PROVIDER else f"nothing called {named} is installed that"
+        if named == ANY_PROVIDER:
+            return f"nothing installed can make a snapshot of it ({refusal.message})"
+        if self.plugins.offers(Mode.SNAPSHOT, named):
+            return f"{named} cannot make a snapshot of it ({refusal.message})"
+        return f"nothing called {named} is installed that makes snapshots"
 
     def _asked(self, mode: Mode, volume: Volume) -> HoldRequest:
         there = volume.machine

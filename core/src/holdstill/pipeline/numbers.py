@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from holdstill.held.journal import Held, Journal
+from holdstill.held.state import StateFolder
 from holdstill.repository.repository import Repository
 from holdstill.repository.session import WriterSession
 
@@ -30,6 +31,13 @@ def journalled(journal: Journal, repository: Repository, session: WriterSession)
             line.drop()  # else it is still undecided, as far as we know: left to the next run
         raise
     line.drop()
+
+
+@contextlib.contextmanager
+def in_own_journal(state: StateFolder, repository: Repository, session: WriterSession) -> Iterator[None]:
+    """The same, in a journal that is begun only now: of a job that hardly ever writes."""
+    with Journal.begin(state.journals) as journal, journalled(journal, repository, session):
+        yield
 
 
 def void_own_past(repository: Repository, journals: Path) -> None:

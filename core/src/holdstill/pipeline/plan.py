@@ -27,6 +27,11 @@ class Plan:
     parts: tuple[RestoreTarget, ...]
     notes: tuple[str, ...]
 
+    @property
+    def by_hand_first(self) -> str:
+        """Why it must not be mounted or checked unasked; empty if nothing stands against it."""
+        return "; ".join(filter(None, (part.by_hand_first() for part in self.parts)))
+
 
 def draw_up(
     plugins: Plugins,

@@ -79,9 +79,9 @@ class Restore:
                 undo.pop_all()  # from here on what is half written is kept, its head blank
                 if made is not None:
                     made.keep()
-                with self._unless_broken(gone, image):
+                with self._unless_broken(gone, plan):
                     result = self._write_and_prove(plan, writer, path, began)
-            return self._cared_for(result, image, target, gone)
+            return self._cared_for(result, plan, target, gone)
 
     def _where(self) -> tuple[str, bool]:
         """The target's path, or the name of a volume to be made, and whether it is to be made."""
@@ -130,9 +130,11 @@ class Restore:
         return unmount(self.plugins, target, journal, local)
 
     @contextmanager
-    def _unless_broken(self, gone: Unmounted, image: Image) -> Iterator[None]:
-        """Half a restore is mounted by nobody, nor is a fuzzy one before it was checked: not by ``recover`` either."""
-        if image.consistency is Consistency.FUZZY:
+    def _unless_broken(self, gone: Unmounted, plan: Plan) -> Iterator[None]:
+        """Half a restore is mounted by nobody, nor is a fuzzy one before it was checked, nor what a person must see to
+        first: not by ``recover`` either.
+        """
+        if plan.image.consistency is Consistency.FUZZY or plan.by_hand_first:
             gone.forget()
         try:
             yield
@@ -140,10 +142,11 @@ class Restore:
             gone.forget()
             raise
 
-    def _cared_for(self, result: RestoreResult, image: Image, target: Volume, gone: Unmounted) -> RestoreResult:
+    def _cared_for(self, result: RestoreResult, plan: Plan, target: Volume, gone: Unmounted) -> RestoreResult:
         """Its file system checked and mounted again, where that was asked for, and may be."""
-        check = self._checked(image, target) if self.request.fsck else None
-        result, why_not = attrs.evolve(result, fsck=check), gone.because
+        image = plan.image
+        check = self._checked(plan, target) if self.request.fsck else None
+        result, why_not = attrs.evolve(result, fsck=check), plan.by_hand_first or gone.because
         if check is not None and not check.sound:
             why_not = f"its file system is {check.state.value}"
             self.talk.tell(Warned("restore.fsck", check.said, result.target))
@@ -162,7 +165,10 @@ class Restore:
             raise LeftHeld(said, subject=left.subject, next_step=left.next_step) from left
         return attrs.evolve(result, mounted=gone.places)
 
-    def _checked(self, image: Image, target: Volume) -> FilesystemCheck:
+    def _checked(self, plan: Plan, target: Volume) -> FilesystemCheck:
+        image = plan.image
+        if plan.by_hand_first:
+            return FilesystemCheck(FilesystemState.UNCHECKED, plan.by_hand_first)
         if image.volume.filesystem is None:
             return FilesystemCheck(FilesystemState.UNCHECKED, "the image holds no file system that is known")
         self._stage("fsck", target.facts.path)

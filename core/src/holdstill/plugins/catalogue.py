@@ -40,6 +40,7 @@ CATALOGUE: Final = (
     Brings("holdstill-lvm2", "lvm2", modes=("snapshot",)),
     Brings("holdstill-jfs2", "jfs2", modes=("snapshot", "freeze")),
     Brings("holdstill-remote", "remote", schemes=("ssh",)),
+    Brings("holdstill-fssnap", "fssnap"),
 )
 
 

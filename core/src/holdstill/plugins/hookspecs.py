@@ -19,6 +19,7 @@ from holdstill.model.blockmap import BlockMap, WholeVolume
 from holdstill.model.fsck import FilesystemCheck
 from holdstill.model.image import Image
 from holdstill.model.volume import FilesystemFacts, VolumeFacts
+from holdstill.spi.activation import Activation
 from holdstill.spi.compatibility import Compatibility
 from holdstill.spi.holds import Undone
 from holdstill.spi.machine import Machine
@@ -91,6 +92,13 @@ def enumerate_used_blocks(reader: Reader, facts: FilesystemFacts) -> BlockMap | 
 @hookspec
 def manage(volume: Volume, runner: Runner) -> Manager | None:
     """Speak for the volume manager that ``volume`` is of, before it is held; None: not one of mine. Changes nothing."""
+
+
+@hookspec
+def activate(path: str, request: HoldRequest) -> Activation | None:
+    """Make the volume behind ``path`` appear, which the system knows and has not brought up; None: not one of mine, or
+    it is there. It is in ``request.holds`` before it appears.
+    """
 
 
 @hookspec

@@ -34,6 +34,7 @@ from holdstill.plugins.selection import (
     the_one,
 )
 from holdstill.plugins.shelf import Shelf, expect, fault
+from holdstill.spi.activation import Activation
 from holdstill.spi.compatibility import Compatibility
 from holdstill.spi.holds import Undone, UndoState
 from holdstill.spi.machine import Machine
@@ -186,6 +187,14 @@ class Plugins:
 
     # --- volume managers ------------------------------------------------------------------------
 
+    def activate(self, path: str, request: HoldRequest) -> Activation | None:
+        """Have the volume behind ``path`` appear, by the first that can; None: nobody can. Raises what the hook may."""
+        for plugin in here(self._shelf.plugins, "activate"):
+            found: Activation | None = self._ask(plugin, "activate", Activation | None, path=path, request=request)
+            if found is not None:
+                return found
+        return None
+
     def manage(self, volume: Volume, runner: Runner) -> Manager | None:
         """Who speaks for the volume's manager, or None. Raises ``AmbiguousProvider`` if two do."""
         speakers = []
@@ -226,29 +235,26 @@ class Plugins:
         has acquired nothing and leaves it to the next. Raises ``NoProvider`` with what they said, or with what to
         install.
         """
-        refusals = []
-        for plugin in self._offering("snapshot", request.mode, request.provider, volume.machine):
-            try:
-                still: Still = self._ask(plugin, "snapshot", Still, volume=volume, request=request)
-            except NoProvider as refusal:
-                refusals.append(refusal)
-            else:
-                return still
-        if refusals:
-            raise refusals[0]
-        raise self._cannot_hold(request.mode, volume, request.provider)
+        still: Still = self._held("snapshot", Still, volume, request)
+        return still
 
     def offers(self, mode: Mode, name: str = ANY_PROVIDER) -> bool:
         """Is there anybody here, or somebody of this name, who holds volumes like this?"""
         return bool(self._offering("snapshot", mode, name))
 
     def freeze(self, volume: Volume, request: HoldRequest) -> Freeze:
-        """The volume's writers, made to wait. Raises ``NoProvider``, ``AmbiguousProvider``, and what the hook may."""
-        freezers = self._offering("freeze", Mode.FREEZE, machine=volume.machine)
-        if not freezers:
-            raise self._cannot_hold(Mode.FREEZE, volume)
-        frozen: Freeze = self._ask(the_one(freezers, "to freeze"), "freeze", Freeze, volume=volume, request=request)
+        """The volume's writers, made to wait, by the provider that can freeze *this* volume: as ``snapshot``."""
+        frozen: Freeze = self._held("freeze", Freeze, volume, attrs.evolve(request, mode=Mode.FREEZE))
         return frozen
+
+    def _held(self, hook: str, expected: type, volume: Volume, request: HoldRequest) -> Any:  # noqa: ANN401  # see expect
+        refusals = []
+        for plugin in self._offering(hook, request.mode, request.provider, volume.machine):
+            try:
+                return self._ask(plugin, hook, expected, volume=volume, request=request)
+            except NoProvider as refusal:
+                refusals.append(refusal)
+        raise refusals[0] if refusals else self._cannot_hold(request.mode, volume, request.provider)
 
     def _offering(
         self, hook: str, mode: Mode, name: str = ANY_PROVIDER, machine: Machine | None = None

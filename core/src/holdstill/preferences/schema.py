@@ -10,7 +10,14 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from holdstill.model.choices import ANY_PROVIDER, READ_ALONG, OnNoSnapshot, StaticMethod, provider_settings
+from holdstill.model.choices import (
+    ANY_PROVIDER,
+    NO_PROVIDER,
+    READ_ALONG,
+    OnNoSnapshot,
+    StaticMethod,
+    provider_settings,
+)
 from holdstill.model.requests import OnReadError
 from holdstill.model.sizes import LARGEST, size, space
 from holdstill.model.volume import Mode
@@ -136,8 +143,8 @@ def text(value: Value) -> str:
 def schema(platform: str = sys.platform) -> tuple[Preference, ...]:
     """Every preference, with the defaults of a platform (as ``sys.platform`` names it), in an editor's order."""
     general, snapshot = Group.GENERAL, Group.SNAPSHOT
-    # As TSM there: without a snapshot an image is static. Their kernels refuse to remount a file system read-only.
-    by_unmount = platform.startswith(("hp-ux", "sunos"))
+    # As TSM there: an image is static, unless somebody says otherwise.
+    by_static = platform.startswith(("hp-ux", "sunos"))
     return (
         Preference(
             "gap-size",
@@ -193,7 +200,7 @@ def schema(platform: str = sys.platform) -> tuple[Preference, ...]:
             "snapshot-provider",
             snapshot,
             Type.NAME,
-            ANY_PROVIDER,
+            NO_PROVIDER if platform.startswith("sunos") else ANY_PROVIDER,
             "Which provider makes the snapshot: any, the one of this name, or none, with which auto means static.",
             "BackupRequest.snapshot_provider",
             needs=Mode.SNAPSHOT,
@@ -210,7 +217,7 @@ def schema(platform: str = sys.platform) -> tuple[Preference, ...]:
             "on-no-snapshot",
             snapshot,
             Type.CHOICE,
-            (OnNoSnapshot.STATIC if by_unmount else OnNoSnapshot.FAIL).value,
+            (OnNoSnapshot.STATIC if by_static else OnNoSnapshot.FAIL).value,
             "What mode auto does with a volume in use of which no snapshot can be made.",
             "BackupRequest.on_no_snapshot",
             choices=tuple(OnNoSnapshot),
@@ -219,8 +226,8 @@ def schema(platform: str = sys.platform) -> tuple[Preference, ...]:
             "static-method",
             snapshot,
             Type.CHOICE,
-            (StaticMethod.REMOUNT if platform.startswith("linux") else StaticMethod.UNMOUNT).value,
-            "How a mounted volume is made static: remounted read-only, or unmounted and held while it is read.",
+            StaticMethod.REMOUNT.value,
+            "How a mounted volume is made static: made read-only, or unmounted and held while it is read.",
             "BackupRequest.static_method",
             choices=tuple(StaticMethod),
         ),

@@ -205,7 +205,7 @@ class BlobReader:
             self._damaged.add(place.pack)
             raise Damaged(f"the blob at {place.offset} is not what its digest says", subject=place.key)
         try:
-            self._codecs.decode_into(place.codec, encoded, room)
+            self._codecs.decode_into(place.codec, self._digests.sealing.open_data(encoded, row), room)
         except Damaged as damage:
             raise Damaged(f"at {place.offset}: {damage.message}", subject=place.key) from damage
         if self._digests.blob_id(BlobKind(place.kind), room) != place.id:

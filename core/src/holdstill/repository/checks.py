@@ -78,7 +78,7 @@ class Checks:
         """Keep one more."""
         key = layout.check_key(secrets.token_hex(16))
         body = canonical.encode(attrs.asdict(check))
-        parts = envelope.seal(self._repository.digests.of_object, ObjectKind.CHECK, key, body)
+        parts = envelope.seal(self._repository.digests, ObjectKind.CHECK, key, body)
         self._repository.target.put(key, parts)
 
     def tidy(self, packs: Collection[str]) -> None:
@@ -100,7 +100,7 @@ class Checks:
                 continue
 
     def _check(self, key: str, data: bytes) -> Check:
-        _, body = envelope.unseal(self._repository.digests.of_object, data, key, ObjectKind.CHECK)
+        _, body = envelope.unseal(self._repository.digests, data, key, ObjectKind.CHECK)
         fields = Fields(canonical.decode(body, key), key)
         check = Check(
             at=fields.text("at"),

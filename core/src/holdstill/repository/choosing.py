@@ -7,7 +7,7 @@ import numpy as np
 
 from holdstill.repository import envelope, layout, packs
 from holdstill.repository.rows import STORED
-from holdstill.repository.standing import Standing, within
+from holdstill.repository.standing import Preferring, Standing
 
 
 @attrs.frozen
@@ -30,9 +30,10 @@ def choose(standing: Standing, repack_below: float) -> Choice:
     index = standing.shelf.index
     doubts, flags = standing.doubts, standing.open_packs()
     used = np.zeros(len(flags), dtype=np.int64)
+    preferring = Preferring.of(standing, flags)
     counted = np.zeros(index.row_count, dtype=np.bool_)
     for kind, ids in standing.needed():
-        seen, found = index.locate(kind, ids, lambda rows: within(flags, rows))
+        seen, found = preferring.locate(kind, ids)
         _, first = np.unique(found["ordinal"][seen], return_index=True)
         rows = found[seen][first]
         fresh = rows[~counted[rows["ordinal"]]]
@@ -47,11 +48,12 @@ def choose(standing: Standing, repack_below: float) -> Choice:
             continue
         if used[place] == 0:
             unneeded.append(place)
-        elif used[place] < repack_below * room_of(index.packs[place].size):
+        elif used[place] < repack_below * room_of(standing, place):
             mostly_empty.append(place)
     return Choice(tuple(unneeded), tuple(mostly_empty), int(used[mostly_empty].sum()))
 
 
-def room_of(size: int) -> int:
-    """How many bytes of blobs and rows a pack of this size holds."""
-    return size - envelope.HEADER.size - packs.TRAILER_SIZE
+def room_of(standing: Standing, place: int) -> int:
+    """How many bytes of blobs and rows that pack of the index holds."""
+    around = envelope.HEADER.size + packs.TRAILER_SIZE + standing.repository.digests.sealing.pack_extra
+    return standing.shelf.index.packs[place].size - around

@@ -32,7 +32,6 @@ def commit(target: Target, digests: Digests, key: str, record: Image | Upkeep, *
     is stored if the record could not be read back: that would be an image in name only.
     """
     parts = records.seal(digests, key, record)
-    records.unseal(digests, key, b"".join(parts))
     if not _create(target, key, parts, exclusive=exclusive):
         raise Fenced(
             f"this backup was given up by somebody else: {_why(target, digests, key)}",

@@ -12,8 +12,9 @@ from holdstill.model.buffers import Buffer
 from holdstill.repository import canonical, codecs, digests, envelope, layout
 from holdstill.repository.fields import Fields
 from holdstill.repository.layout import CONFIG, ObjectKind
+from holdstill.repository.sealing import PLAIN, Sealing
 
-# The config holds the key of all other digests, so its own is under a key that everybody knows: it finds accidents.
+# The config is read before any key is known, so its digest is under one that everybody knows: it finds accidents.
 _OWN_KEY: Final = digests.blake2b(bytes(32), b"holdstill v1 config")
 
 
@@ -24,7 +25,7 @@ class Config:
     repository_id: str
     """32 hexadecimal digits."""
     key: bytes = attrs.field(repr=False)
-    """32 random bytes, from which the keys of all digests are derived."""
+    """32 random bytes, from which the keys of all digests are derived; none if the repository is sealed."""
     digest: str
     """``blake3`` or ``blake2b``."""
     codec: str
@@ -37,7 +38,15 @@ class Config:
     """The target cannot create exclusively: one process at a time is its users' promise."""
 
     @classmethod
-    def fresh(cls, *, single_writer: bool, chunk_size: int | None, digest: str | None, codec: str | None) -> Config:
+    def fresh(
+        cls,
+        *,
+        single_writer: bool,
+        chunk_size: int | None,
+        digest: str | None,
+        codec: str | None,
+        is_sealed: bool = False,
+    ) -> Config:
         """A new repository's. Raises ``UsageError`` for settings that are none."""
         size = layout.DEFAULT_CHUNK_SIZE if chunk_size is None else chunk_size
         if not is_chunk_size(size):
@@ -47,7 +56,7 @@ class Config:
             )
         return cls(
             repository_id=secrets.token_hex(16),
-            key=secrets.token_bytes(32),
+            key=b"" if is_sealed else secrets.token_bytes(32),
             digest=_one_of("digest", digest or digests.preferred(), digests.ALGORITHMS),
             codec=_one_of("codec", codec or codecs.preferred(), codecs.WRITABLE),
             chunk_size=size,
@@ -56,21 +65,33 @@ class Config:
             single_writer=single_writer,
         )
 
-    def sealed(self) -> list[Buffer]:
+    @property
+    def is_sealed(self) -> bool:
+        """Are the keys elsewhere, wrapped by passwords?"""
+        return not self.key
+
+    def sealed(self, sealing: Sealing = PLAIN) -> list[Buffer]:
         """The object to store under ``config``."""
-        return envelope.seal(_own_digest, ObjectKind.CONFIG, CONFIG, canonical.encode(self._as_json()))
+        body = canonical.encode(self._as_json())
+        head = envelope.header(ObjectKind.CONFIG, len(body), sealing.flags)
+        return envelope.frame(public_digest, sealing, CONFIG, head, body)
 
     def _as_json(self) -> dict[str, Any]:
         return {**attrs.asdict(self), "key": self.key.hex()}
 
     @classmethod
-    def unsealed(cls, data: bytes) -> Config:
-        """What was read from ``config``. Raises ``Damaged`` or ``FormatTooNew``."""
-        _, body = envelope.unseal(_own_digest, data, CONFIG, ObjectKind.CONFIG)
-        fields = Fields(canonical.decode(body, CONFIG), CONFIG)
+    def unsealed(cls, data: bytes, sealing: Sealing | None = None) -> Config:
+        """What was read from ``config``. Whose it is can be told with the repository's ``sealing`` only.
+
+        Raises ``Damaged`` or ``FormatTooNew``.
+        """
+        framed = envelope.unframe(public_digest, data, CONFIG, ObjectKind.CONFIG)
+        if sealing is not None:
+            envelope.signed_by(sealing, framed, CONFIG)
+        fields = Fields(canonical.decode(framed.body, CONFIG), CONFIG)
         config = cls(
             repository_id=fields.hexadecimal("repository_id", 32),
-            key=bytes.fromhex(fields.hexadecimal("key", 64)),
+            key=bytes.fromhex(fields.hexadecimal("key", 0 if framed.signature else 64)),
             digest=fields.text("digest"),
             codec=fields.text("codec"),
             chunk_size=fields.number("chunk_size", layout.LARGEST_CHUNK),
@@ -95,7 +116,8 @@ def is_chunk_size(size: int) -> bool:
     return layout.SMALLEST_CHUNK <= size <= layout.LARGEST_CHUNK and size & (size - 1) == 0
 
 
-def _own_digest(*parts: Buffer) -> bytes:
+def public_digest(*parts: Buffer) -> bytes:
+    """Of what is read before any key is known."""
     return digests.blake2b(_OWN_KEY, *parts)
 
 

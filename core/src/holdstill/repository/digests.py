@@ -12,6 +12,7 @@ import numpy as np
 from holdstill.errors import RepositoryError
 from holdstill.model.buffers import Buffer
 from holdstill.repository.layout import ZERO_ID, BlobKind
+from holdstill.repository.sealing import PLAIN, Sealing
 
 BLAKE3: Final = "blake3"
 BLAKE2B: Final = "blake2b"
@@ -38,10 +39,12 @@ def blake2b(key: bytes, *parts: Buffer) -> bytes:
 class Digests:
     """One repository's digests, each use with a key of its own derived from the repository's. Thread-safe.
 
-    Large inputs are digested with the GIL released. Raises ``RepositoryError`` if the algorithm's wheel is missing.
+    Large inputs are digested with the GIL released. ``sealing`` is what the same repository's bytes are sealed with.
+    Raises ``RepositoryError`` if the algorithm's wheel is missing.
     """
 
-    def __init__(self, algorithm: str, repository_key: bytes) -> None:
+    def __init__(self, algorithm: str, repository_key: bytes, sealing: Sealing = PLAIN) -> None:
+        self.sealing = sealing
         self._keyed = _blake3() if algorithm == BLAKE3 else blake2b
         self._id_keys = {kind: self._derive(repository_key, f"{kind.name.lower()}-id") for kind in BlobKind}
         self._object_key = self._derive(repository_key, "object")

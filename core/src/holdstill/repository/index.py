@@ -134,10 +134,19 @@ class Index:
     same however many rows there are.
     """
 
-    def __init__(self, folder: Path | None = None, known: PackTable | None = None, on_disk: Iterable[Run] = ()) -> None:
-        """``folder`` for nameless scratch files; the packs that are ``known`` already have their rows ``on_disk``."""
+    def __init__(
+        self,
+        folder: Path | None = None,
+        known: PackTable | None = None,
+        on_disk: Iterable[Run] = (),
+        pack_extra: int = 0,
+    ) -> None:
+        """``folder`` for nameless scratch files; the packs that are ``known`` already have their rows ``on_disk``;
+        ``pack_extra``: how many bytes longer packs are than their blobs and rows imply, as they are sealed.
+        """
         self.packs = PackTable() if known is None else known
         self._folder = folder
+        self._pack_extra = pack_extra
         self.new_file: NewFile | None = None if folder is None else self.scratch_file
         """Makes the files of runs; without it all rows stay in memory."""
         self.runs = tuple(on_disk)
@@ -168,7 +177,9 @@ class Index:
                     self._spill()
 
     def _take(self, key: str, stored: Rows) -> Table:
-        self.packs.append(key, packs.size_of(stored), int(stored.size), self.row_count, mark_of(stored))
+        self.packs.append(
+            key, packs.size_of(stored, self._pack_extra), int(stored.size), self.row_count, mark_of(stored)
+        )
         self.row_count += int(stored.size)
         return self._recent.add(stored)
 

@@ -50,7 +50,12 @@ def join_segments(standing: Standing, deleted: set[int], kept: Kept) -> None:
 def _worth_replacing(standing: Standing, gone: set[int]) -> dict[str, list[int]]:
     """Segments of settled writers, each with the packs that it names."""
     naming = standing.shelf.naming.by_segment()
-    ours = {segment: packs for segment, packs in naming.items() if _is_settled(standing, segment)}
+    strange = standing.shelf.strangers()
+    ours = {
+        segment: packs
+        for segment, packs in naming.items()
+        if _is_settled(standing, segment) and not strange[packs].any()  # we must not vouch for those
+    }
     index = standing.shelf.index
     small = {segment for segment, packs in ours.items() if _rows(index, packs) < _SMALL}
     small = small if len(small) > _FEW else set()

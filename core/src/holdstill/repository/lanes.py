@@ -74,7 +74,7 @@ class Lanes:
         rows = builder.rows()
         self._uploads.put(key, builder.seal(self._digests, key), lambda: self._acknowledge([(key, rows)]))
         self._packed(key, builder.names, rows)
-        self.stored_size += packs.size_of(rows)
+        self.stored_size += packs.size_of(rows, self._digests.sealing.pack_extra)
         return PackBuilder()
 
     def _acknowledge(self, named: list[Named]) -> None:
@@ -91,7 +91,8 @@ class Lanes:
             if sum(rows.nbytes for _, rows in batch) >= _SEGMENT_ROWS:
                 self._send_segment(batch)
                 batch = []
-        if rest or len(batch) >= _SEGMENT_PACKS or sum(packs.size_of(rows) for _, rows in batch) >= _SEGMENT_BYTES:
+        size = sum(packs.size_of(rows, self._digests.sealing.pack_extra) for _, rows in batch)
+        if rest or len(batch) >= _SEGMENT_PACKS or size >= _SEGMENT_BYTES:
             self._send_segment(batch)
         else:
             self._acknowledge(batch)

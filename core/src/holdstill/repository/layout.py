@@ -33,6 +33,7 @@ IMAGES: Final = "images/"
 MARKS: Final = "marks/"
 CHECKS: Final = "checks/"
 ROLLS: Final = "rolls/"
+KEYS: Final = "keys/"
 
 _RANDOM = r"(?P<random>[0-9a-f]{32})"
 _NUMBER = r"(?P<number>[0-9]{10})"
@@ -43,6 +44,7 @@ _OF_LIST: Final = re.compile(f"lists/{_RANDOM}")
 _OF_MARK: Final = re.compile(f"marks/{_NUMBER}-{_RANDOM}/[0-9]{{10}}")
 _OF_ROLL: Final = re.compile(r"rolls/64/(?P<place>[0-9]{10})")
 _OF_CHECK: Final = re.compile(f"checks/{_RANDOM}")
+_OF_KEY: Final = re.compile(f"keys/{_RANDOM}")
 
 
 class ObjectKind(enum.IntEnum):
@@ -58,6 +60,7 @@ class ObjectKind(enum.IntEnum):
     LIST = 8
     ROLL = 9
     PULSE = 10
+    KEY = 11
     MARK = 12
     CHECK = 13
 
@@ -115,6 +118,11 @@ def check_key(random: str) -> str:
     return f"checks/{random}"
 
 
+def key_key(random: str) -> str:
+    """The repository's keys, wrapped by one password."""
+    return f"keys/{random}"
+
+
 def split_pack_key(key: str) -> tuple[int, str] | None:
     """Number and random of a pack's key; None if it is none."""
     return _split(_OF_PACK, key)
@@ -149,6 +157,11 @@ def is_mark_key(key: str) -> bool:
 def is_check_key(key: str) -> bool:
     """Is it the key of what a verification came to?"""
     return _OF_CHECK.fullmatch(key) is not None
+
+
+def is_key_key(key: str) -> bool:
+    """Is it where the repository's keys are, wrapped by some password?"""
+    return _OF_KEY.fullmatch(key) is not None
 
 
 def _split(pattern: re.Pattern[str], key: str) -> tuple[int, str] | None:

@@ -18,6 +18,7 @@ from holdstill.repository.kept import KeptObjects
 from holdstill.repository.layout import LEDGER, ObjectKind
 from holdstill.repository.presence import is_there
 from holdstill.repository.rolls import ROLL, place_of
+from holdstill.repository.sealing import Signer
 from holdstill.spi.target import Target
 
 #: how far past the end one looks for entries that should not be there yet
@@ -145,7 +146,7 @@ class Ledger:
                 return number
 
     def _sealed(self, kind: ObjectKind, key: str, fields: dict[str, Any]) -> list[Buffer]:
-        return envelope.seal(self._digests.of_object, kind, key, canonical.encode(fields))
+        return envelope.seal(self._digests, kind, key, canonical.encode(fields))
 
     def _append(self, number: int, entry: Begin | Condemn, fields: dict[str, Any]) -> bool:
         """Is ``entry`` the ledger's entry ``number`` now? Then it is taken in."""
@@ -260,12 +261,14 @@ class Ledger:
         return self._parsed(key, self._target.get(key))
 
     def _parsed(self, key: str, data: bytes) -> Begin | Condemn:
-        _, body = envelope.unseal(self._digests.of_object, data, key, ObjectKind.LEDGER)
+        _, body, signer = envelope.unsealed(self._digests, data, key, ObjectKind.LEDGER)
         fields = Fields(canonical.decode(body, key), key)
         kind = fields.text("type")
         if kind == "begin":
             entry = _begin(fields, key)
         elif kind == "condemn":
+            if signer is not Signer.AUTHORITY:
+                raise fields.wrong("type", "is nothing that one may say who may only write")
             return self._condemn(fields)
         else:
             raise fields.wrong("type", f"is {kind!r}, which is unknown")
@@ -297,7 +300,7 @@ class Ledger:
         return named
 
     def _unsealed_list(self, key: str, data: bytes) -> Fields:
-        _, body = envelope.unseal(self._digests.of_object, data, key, ObjectKind.LIST)
+        _, body = envelope.unseal(self._digests, data, key, ObjectKind.LIST)
         return Fields(canonical.decode(body, key), key)
 
 

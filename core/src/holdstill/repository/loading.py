@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import attrs
+import numpy as np
 
 from holdstill.errors import Damaged, FormatTooNew, ObjectMissing
 from holdstill.repository import layout, packs, segments
 from holdstill.repository.digests import Digests
-from holdstill.repository.index import Index
+from holdstill.repository.index import Flags, Index, mark_of
 from holdstill.repository.layout import INDEX, PACKS
 from holdstill.repository.local_index import LocalIndex
 from holdstill.repository.naming import Naming
 from holdstill.repository.rows import Rows
+from holdstill.repository.sealing import Signer
 from holdstill.spi.target import Target
 
 #: told of an object that is not what it should be
@@ -30,6 +32,8 @@ class Shelf:
     local: LocalIndex | None = None
     """What this host has read before; without it every segment is read."""
     naming: Naming = attrs.field(factory=Naming)
+    strange: set[str] = attrs.field(factory=set)
+    """The packs of which only those tell who may write, and not read, and who are not us."""
     _read: set[str] = attrs.field(factory=set)
 
     def take_listed_segments(self, on_damage: OnDamage) -> None:
@@ -55,24 +59,47 @@ class Shelf:
 
     def take_segments(self, keys: Iterable[str], on_damage: OnDamage) -> list[str]:
         """These segments. Returns the keys of those that are not there."""
-        missing = []
-        for key in keys:
-            if key not in self._read and layout.split_segment_key(key):
-                self._read.add(key)
-                try:
-                    self._take(key, list(segments.unseal(self.digests, key, self.target.get(key))))
-                except ObjectMissing:
-                    missing.append(key)
-                except (Damaged, FormatTooNew) as damage:
-                    on_damage(damage)
+        missing: list[str] = []
+        fresh = [key for key in keys if key not in self._read and layout.split_segment_key(key)]
+        self._read.update(fresh)
+        # What strangers tell comes last: it must not stand in the way of what others know of the same packs.
+        strange = [key for key in fresh if not self._taken(key, missing, on_damage, strangers=False)]
+        for key in strange:
+            self._taken(key, missing, on_damage, strangers=True)
         return missing
 
-    def _take(self, segment: str, found: list[tuple[str, Rows]]) -> None:
+    def _taken(self, key: str, missing: list[str], on_damage: OnDamage, *, strangers: bool) -> bool:
+        """Take in a segment. False: it is a stranger's, and those are not asked for."""
+        try:
+            signer, found = segments.opened(self.digests, key, self.target.get(key))
+            if not signer.is_trusted and not strangers:
+                return False
+            self._take(key, list(found), signer)
+        except ObjectMissing:
+            missing.append(key)
+        except (Damaged, FormatTooNew) as damage:
+            on_damage(damage)
+        return True
+
+    def _take(self, segment: str, found: list[tuple[str, Rows]], signer: Signer) -> None:
+        for pack, stored in found:
+            self._note_who_tells(pack, stored, signer)
         self.index.add(found)
         places = [place for pack, _ in found if (place := self.index.place_of(pack)) is not None]
         self.naming.add(segment, places)
         for place in places:
             self.index.use(place)
+
+    def _note_who_tells(self, pack: str, stored: Rows, signer: Signer) -> None:
+        place = self.index.place_of(pack)
+        if not signer.is_trusted and place is None:
+            self.strange.add(pack)
+        elif signer.is_trusted and (place is None or self.index.packs[place].mark == mark_of(stored)):
+            self.strange.discard(pack)
+
+    def strangers(self) -> Flags:
+        """A flag for each pack of the index: is it strange?"""
+        return np.array([pack.key in self.strange for pack in self.index.packs], dtype=np.bool_)
 
     def listed_packs(self) -> dict[str, int]:
         """Key and size (-1: not told) of every pack that LIST shows."""
@@ -91,7 +118,9 @@ class Shelf:
             else:
                 try:
                     size = listed[key] if listed[key] >= 0 else self.target.size(key)
-                    self.index.add([(key, packs.read_footer(self.target, self.digests, key, size))])
+                    stored, signer = packs.read_footer(self.target, self.digests, key, size)
+                    self._note_who_tells(key, stored, signer)
+                    self.index.add([(key, stored)])
                 except ObjectMissing:
                     continue
                 except (Damaged, FormatTooNew) as damage:

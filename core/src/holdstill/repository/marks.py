@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import attrs
@@ -15,7 +16,7 @@ from holdstill.model.image import Image
 from holdstill.repository import canonical, envelope, layout
 from holdstill.repository.digests import Digests
 from holdstill.repository.fields import Fields
-from holdstill.repository.layout import MARKS, ObjectKind
+from holdstill.repository.layout import IMAGES, MARKS, ObjectKind
 from holdstill.repository.presence import is_there
 from holdstill.spi.target import Target
 
@@ -61,6 +62,15 @@ class Marks:
             raise ImageProtected(
                 "it is protected", subject=f"image {image.id[:12]}", next_step="`holdstill unprotect` it first"
             )
+
+    def given_up(self, images: Iterable[Image]) -> Iterator[Image]:
+        """Those of these images whose last mark says so. Marks that are damaged, or that nobody shows, say nothing."""
+        marked = {listed.key.removeprefix(MARKS).partition("/")[0] for listed in self._target.list(MARKS)}
+        for image in images:
+            if layout.commit_key(image.number, image.id).removeprefix(IMAGES) in marked:
+                with contextlib.suppress(Damaged, FormatTooNew):
+                    if self._read(image)[1] is Mark.DROP:
+                        yield image
 
     def damaged(self) -> Iterator[Damaged | FormatTooNew]:
         """What is wrong with the marks that a listing shows."""
@@ -112,7 +122,7 @@ class Marks:
         return True
 
     def _sealed(self, key: str, mark: Mark) -> list[Buffer]:
-        return envelope.seal(self._digests.of_object, ObjectKind.MARK, key, canonical.encode({"mark": mark.value}))
+        return envelope.seal(self._digests, ObjectKind.MARK, key, canonical.encode({"mark": mark.value}))
 
     def _read(self, image: Image, end: int = 0, last: Mark | None = None) -> tuple[int, Mark | None]:
         """The place of the last mark (0: there is none), and what it says."""
@@ -130,7 +140,7 @@ class Marks:
             end += 1
 
     def _mark(self, key: str) -> Mark:
-        _, body = envelope.unseal(self._digests.of_object, self._target.get(key), key, ObjectKind.MARK)
+        _, body = envelope.unseal(self._digests, self._target.get(key), key, ObjectKind.MARK)
         fields = Fields(canonical.decode(body, key), key)
         mark = fields.text("mark")
         if mark not in {each.value for each in Mark}:

@@ -127,7 +127,7 @@ class Prune:
             for place in index.places(kind, blob_id):
                 if place.pack in held:
                     held[place.pack] += place.length
-        poor = {place for place, size in held.items() if size < self._repack_below * room_of(index.packs[place].size)}
+        poor = {place for place, size in held.items() if size < self._repack_below * room_of(self.standing, place)}
         return sorted(
             (kind, blob_id)
             for kind, blob_id in alone

@@ -38,7 +38,7 @@ class Pulse:
             self._count += 1
             body = canonical.encode({"count": self._count})
             with suppress(HoldstillError):
-                self._target.put(self._key, envelope.seal(self._digests.of_object, ObjectKind.PULSE, self._key, body))
+                self._target.put(self._key, envelope.seal(self._digests, ObjectKind.PULSE, self._key, body))
         finally:
             self._lock.release()
 
@@ -53,7 +53,7 @@ def count_of(target: Target, digests: Digests, number: int) -> int:
     """How many signs the writer has given; 0 if none can be read."""
     key = layout.pulse_key(number)
     try:
-        _, body = envelope.unseal(digests.of_object, target.get(key), key, ObjectKind.PULSE)
+        _, body, _ = envelope.unsealed(digests, target.get(key), key, ObjectKind.PULSE)
         fields = Fields(canonical.decode(body, key), key)
         count = fields.number("count")
         fields.done()

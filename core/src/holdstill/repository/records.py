@@ -40,24 +40,45 @@ class Upkeep:
     """Keys of the segments whose rows were stored anew in these, so that they may be missing."""
 
 
-Record = Image | Void | Upkeep
+@attrs.frozen
+class Veiled:
+    """An image that we may not read."""
+
+    segments: tuple[str, ...]
 
 
-def seal(digests: Digests, key: str, record: Record) -> list[Buffer]:
-    """The parts of the object to store at the commit key ``key``."""
+Record = Image | Void | Upkeep | Veiled
+
+
+def seal(digests: Digests, key: str, record: Image | Void | Upkeep) -> list[Buffer]:
+    """The parts of the object to store at the commit key ``key``.
+
+    Raises ``Damaged`` for one that nobody could read back: it would be an image in name only.
+    """
     if isinstance(record, Image):
-        kind, value = ObjectKind.IMAGE, _image_json(record)
-    else:
-        kind = ObjectKind.VOID if isinstance(record, Void) else ObjectKind.UPKEEP
-        value = attrs.asdict(record)
-    return envelope.seal(digests.of_object, kind, key, canonical.encode(value))
+        value = canonical.encode(_image_json(record))
+        _record_in(ObjectKind.IMAGE, value, key)
+        named = canonical.encode({"segments": list(record.segments)})
+        return envelope.seal(digests, ObjectKind.IMAGE, key, digests.sealing.veiled(named, value, _veil(key)))
+    kind = ObjectKind.VOID if isinstance(record, Void) else ObjectKind.UPKEEP
+    value = canonical.encode(attrs.asdict(record))
+    _record_in(kind, value, key)
+    return envelope.seal(digests, kind, key, value)
 
 
 def unseal(digests: Digests, key: str, data: bytes) -> Record:
     """What stands at the commit key. Raises ``Damaged`` or ``FormatTooNew``."""
-    kind, body = envelope.unseal(digests.of_object, data, key, ObjectKind.IMAGE, ObjectKind.VOID, ObjectKind.UPKEEP)
-    fields = Fields(canonical.decode(body, key), key)
-    record: Record
+    kind, body = envelope.unseal(digests, data, key, ObjectKind.IMAGE, ObjectKind.VOID, ObjectKind.UPKEEP)
+    if kind is not ObjectKind.IMAGE:
+        return _record_in(kind, body, key)
+    record = _image_under(digests, key, body)
+    note = digests.sealing.note(data)
+    return attrs.evolve(record, notes=(*record.notes, note)) if note and isinstance(record, Image) else record
+
+
+def _record_in(kind: ObjectKind, value: bytes, key: str) -> Image | Void | Upkeep:
+    fields = Fields(canonical.decode(value, key), key)
+    record: Image | Void | Upkeep
     if kind is ObjectKind.IMAGE:
         record = _image_from(fields, key)
     elif kind is ObjectKind.VOID:
@@ -66,6 +87,29 @@ def unseal(digests: Digests, key: str, data: bytes) -> Record:
         record = Upkeep(_segments_from(fields), _segments_from(fields, "replaces"))
     fields.done()
     return record
+
+
+def _image_under(digests: Digests, key: str, body: bytes) -> Image | Veiled:
+    try:
+        named, value = digests.sealing.unveiled(body, _veil(key))
+    except Damaged as damage:
+        raise Damaged(damage.message, subject=key) from damage
+    image = None if value is None else _record_in(ObjectKind.IMAGE, value, key)
+    if named is None and isinstance(image, Image):
+        return image
+    fields = Fields(canonical.decode(named or b"", key), key)
+    veiled = Veiled(_segments_from(fields))
+    fields.done()
+    if not isinstance(image, Image):
+        return veiled
+    if image.segments != veiled.segments:
+        raise Damaged("it names other segments to those who may only write", subject=key)
+    return image
+
+
+def _veil(key: str) -> bytes:
+    """What the readers' part of an image record is bound to."""
+    return b"image" + envelope.bound_key(key)
 
 
 def _image_json(image: Image) -> dict[str, Any]:

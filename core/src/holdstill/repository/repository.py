@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from holdstill.errors import Damaged, FormatTooNew, ImageMissing, ObjectMissing, RepositoryError
+from holdstill.errors import Damaged, FormatTooNew, ImageMissing, ObjectMissing, RepositoryError, WriteOnly
 from holdstill.model.image import Image
 from holdstill.repository import commits, layout, records
 from holdstill.repository.blobs import BlobReader
@@ -19,6 +19,7 @@ from holdstill.repository.config import Config
 from holdstill.repository.digests import Digests, Ids
 from holdstill.repository.index import Index
 from holdstill.repository.kept import KeptObjects
+from holdstill.repository.keyring import Unlocked
 from holdstill.repository.layout import IMAGES
 from holdstill.repository.ledger import Begin, Ledger
 from holdstill.repository.loading import Shelf, unheard
@@ -28,6 +29,7 @@ from holdstill.repository.probe import probe_exclusive_create
 from holdstill.repository.pulse import count_of
 from holdstill.repository.records import Record, Void
 from holdstill.repository.reuse import Stock
+from holdstill.repository.sealing import PLAIN, Sealed
 from holdstill.repository.session import WriterSession, now
 from holdstill.repository.silence import Silence
 from holdstill.spi.target import Target
@@ -40,15 +42,22 @@ LATEST: Final = "latest"
 class Repository:
     """One repository on one target. Holds no connection of its own: whoever opened the target closes it."""
 
-    def __init__(self, target: Target, config: Config, place: Path | None = None) -> None:
-        """``place``: a folder of this host, for scratch files and for what is cheaper to keep than to read again."""
+    def __init__(
+        self, target: Target, config: Config, unlocked: Unlocked | None = None, place: Path | None = None
+    ) -> None:
+        """``unlocked``: its keys, if it is sealed; ``place``: a folder of this host, for scratch files and for what is
+        cheaper to keep than to read again.
+        """
         self.target = target
         self._place = place
         self._kept = None if place is None else KeptObjects(place / config.repository_id / "objects")
         self.config = config
-        self.digests = Digests(config.digest, config.key)
+        self.unlocked = unlocked
+        self.sealing = PLAIN if unlocked is None else Sealed(unlocked.ring)
+        self.digests = Digests(config.digest, unlocked.ring.ids if unlocked else config.key, self.sealing)
         self.codecs = Codecs(config.codec)
         self.ids = Ids(self.digests)
+        self._ledgers: list[Ledger] = []
 
     # --- writing --------------------------------------------------------------------------------
 
@@ -82,17 +91,34 @@ class Repository:
     def ledger(self, *, kept: bool = False) -> Ledger:
         """The ledger, nothing of it read yet; with ``kept`` what this host has read of it before is not read again."""
         exclusive = not self.config.single_writer
-        return Ledger(self.target, self.digests, exclusive=exclusive, kept=self._kept if kept else None)
+        self._ledgers.append(Ledger(self.target, self.digests, exclusive=exclusive, kept=self._kept if kept else None))
+        return self._ledgers[-1]
+
+    @property
+    def reached(self) -> int:
+        """The last entry of the ledger that was read through this object; 0 if none was."""
+        return max((ledger.end for ledger in self._ledgers), default=0)
+
+    def must_read(self) -> None:
+        """Raises ``WriteOnly`` if our key may only write."""
+        if not self.sealing.may_read:
+            raise WriteOnly(
+                "with this password one can back up, and read nothing",
+                subject=self.target.url,
+                next_step="use the password of a key that may read",
+            )
 
     @property
     def marks(self) -> Marks:
-        """What people have marked images with."""
+        """What people have marked images with. Raises ``WriteOnly``."""
+        self.must_read()
         return Marks(self.target, self.digests, not self.config.single_writer)
 
     def forget(self, image: Image) -> None:
         """Let the image be none. Its data stays until a prune. Raises ``ImageMissing`` if it is none already, and
         ``ImageProtected``.
         """
+        self.must_read()
         key = layout.commit_key(image.number, image.id)
         record = commits.state(self.target, self.digests, key)
         if not isinstance(record, Image):
@@ -114,6 +140,7 @@ class Repository:
         ``exact`` walks the ledger instead of trusting the target's listing, and reads every record. A damaged record is
         told to ``on_damage``, or raised (``Damaged``, ``FormatTooNew``).
         """
+        self.must_read()
         decided = self.records(exact=exact, on_damage=on_damage, kept=not exact)
         found = [record for _, record in decided if isinstance(record, Image)]
         return sorted(found, key=lambda image: (image.taken, image.number))
@@ -205,14 +232,18 @@ class Repository:
 
     def shelf(self, *, local: bool) -> Shelf:
         """An empty index to be filled; ``local``: with what this host has read before."""
+        extra = self.digests.sealing.pack_extra
         if self._place is None:
-            return Shelf(self.target, self.digests)
+            return Shelf(self.target, self.digests, Index(pack_extra=extra))
         own, identity = self._place / self.config.repository_id, self.config.repository_id
-        known = LocalIndex(own / "index", identity, self._place) if local else None
-        return Shelf(self.target, self.digests, Index(self._place), known)
+        # Who told what of a sealed repository is not kept: there every segment is read.
+        may = local and self.unlocked is None
+        known = LocalIndex(own / "index", identity, self._place) if may else None
+        return Shelf(self.target, self.digests, Index(self._place, pack_extra=extra), known)
 
     def reader_of(self, shelf: Shelf, ways: Iterable[Callable[[], object]] = ()) -> BlobReader:
-        """A reader of what is on the shelf; ``ways`` put more there when something is missed."""
+        """A reader of what is on the shelf; ``ways`` put more there when something is missed. Raises ``WriteOnly``."""
+        self.must_read()
         return BlobReader(self.target, self.digests, self.codecs, self.config.fanout, shelf, ways)
 
     def _named_segments(self) -> Iterator[str]:

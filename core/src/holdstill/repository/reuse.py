@@ -35,10 +35,13 @@ class Stock:
         self._vouched = _Vouched(target, digests)
 
     def close(self, ledger: Ledger) -> None:
-        """Leave out what the ledger closes, and what LIST does not show in its right size: storing anew is safe."""
+        """Leave out what the ledger closes, what LIST does not show in its right size, and what only strangers tell of:
+        storing anew is safe.
+        """
         for place, pack in enumerate(self._shelf.index.packs[: self._count]):
             size = self._listed.get(pack.key)
-            self._open[place] = size in {pack.size, -1} and not ledger.closed(pack.key)
+            there = size in {pack.size, -1} and pack.key not in self._shelf.strange
+            self._open[place] = there and not ledger.closed(pack.key)
 
     def locate(self, kind: BlobKind, ids: bytes) -> tuple[Flags, Rows]:
         """See ``Index.locate``: the oldest rows that may be relied on; whoever asks relies on them."""

@@ -30,7 +30,7 @@ def place_of(number: int) -> int:
 def read(target: Target, digests: Digests, place: int) -> list[tuple[str, bytes]]:
     """Keys and bytes of its entries, ``ROLL`` of them. Raises ``ObjectMissing``, ``Damaged`` and ``FormatTooNew``."""
     key = layout.roll_key(place)
-    _, body = envelope.unseal(digests.of_object, target.get(key), key, ObjectKind.ROLL)
+    _, body, _ = envelope.unsealed(digests, target.get(key), key, ObjectKind.ROLL)
     entries = list(_parts(body, key))
     if len(entries) != ROLL:
         raise Damaged(f"it holds {len(entries)} entries, not {ROLL}", subject=key)
@@ -42,7 +42,7 @@ def write(target: Target, digests: Digests, place: int, entries: Sequence[bytes]
     """Best effort: what is not written now is written by whoever misses it."""
     key = layout.roll_key(place)
     body = b"".join(_LENGTH.pack(len(entry)) + entry for entry in entries)
-    parts = envelope.seal(digests.of_object, ObjectKind.ROLL, key, body)
+    parts = envelope.seal(digests, ObjectKind.ROLL, key, body)
     with suppress(TargetError):
         if exclusive:
             target.put_if_absent(key, parts)

@@ -49,10 +49,11 @@ class Encoded:
 def encoded_blob(
     digests: Digests, kind: BlobKind, blob_id: bytes, plain_length: int, tagged: tuple[Codec, bytes]
 ) -> Encoded:
-    """A blob with its digest made."""
-    codec, payload = tagged
-    digest = digests.of_blob(head(blob_id, kind, codec, plain_length, len(payload)), payload)
-    return Encoded(kind, blob_id, codec, plain_length, payload, digest)
+    """A blob, sealed where the repository is, with its digest made."""
+    codec, encoded = tagged
+    bound = head(blob_id, kind, codec, plain_length, len(encoded) + digests.sealing.data_box)
+    payload = digests.sealing.close_data(encoded, bound)
+    return Encoded(kind, blob_id, codec, plain_length, payload, digests.of_blob(bound, payload))
 
 
 def head(blob_id: bytes, kind: int, codec: int, plain: int, encoded: int) -> bytes:

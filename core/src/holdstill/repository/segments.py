@@ -12,6 +12,7 @@ from holdstill.repository import envelope, layout, packs, rows
 from holdstill.repository.digests import Digests
 from holdstill.repository.layout import LARGEST_PACK, ObjectKind
 from holdstill.repository.rows import STORED, Rows
+from holdstill.repository.sealing import Signer
 
 #: the pack's writer, the pack's random, number of rows
 _PACK: Final = struct.Struct("<Q16sI")
@@ -26,12 +27,21 @@ def seal(digests: Digests, key: str, packs_rows: Iterable[tuple[str, Rows]]) -> 
         assert split is not None
         number, random = split
         body += _PACK.pack(number, bytes.fromhex(random), stored.size) + stored.tobytes()
-    return envelope.seal(digests.of_object, ObjectKind.SEGMENT, key, body)
+    return envelope.seal(digests, ObjectKind.SEGMENT, key, body)
 
 
 def unseal(digests: Digests, key: str, data: bytes) -> Iterator[tuple[str, Rows]]:
     """Each pack that the segment names, with its rows. Raises ``Damaged``, before the first or at a wrong one."""
-    _, body = envelope.unseal(digests.of_object, data, key, ObjectKind.SEGMENT)
+    return opened(digests, key, data)[1]
+
+
+def opened(digests: Digests, key: str, data: bytes) -> tuple[Signer, Iterator[tuple[str, Rows]]]:
+    """The same, and who stands for the segment."""
+    _, body, signer = envelope.unsealed(digests, data, key, ObjectKind.SEGMENT)
+    return signer, _named(digests, key, body)
+
+
+def _named(digests: Digests, key: str, body: bytes) -> Iterator[tuple[str, Rows]]:
     at = 0
     while at < len(body):
         if len(body) - at < _PACK.size:
@@ -40,7 +50,7 @@ def unseal(digests: Digests, key: str, data: bytes) -> Iterator[tuple[str, Rows]
         at += _PACK.size
         end = at + count * STORED.itemsize
         stored = rows.parse(memoryview(body)[at:end]) if end <= len(body) and number <= _LARGEST_NUMBER else None
-        if stored is None or packs.size_of(stored) > LARGEST_PACK:
+        if stored is None or packs.size_of(stored, digests.sealing.pack_extra) > LARGEST_PACK:
             raise Damaged("its rows cannot be those of a pack", subject=key)
         yield layout.pack_key(number, random.hex()), stored
         at = end

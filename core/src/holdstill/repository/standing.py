@@ -7,6 +7,7 @@ from typing import Final
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
 from holdstill.errors import Damaged, ObjectMissing
 from holdstill.model.image import Image
@@ -45,6 +46,7 @@ class Standing:
     _doubted: set[int] = attrs.field(factory=set)
 
     def __attrs_post_init__(self) -> None:
+        self.repository.must_read()
         self.ledger = self.repository.ledger(kept=True)
         self._shown = {listed.key: listed.size for listed in self.repository.target.list(IMAGES)}
         self.read_ledger()
@@ -151,6 +153,15 @@ class Standing:
         """
         return self.shelf.naming.named_by(self._named.__contains__, self.open_packs())
 
+    def strangers(self) -> Flags:
+        """The packs of which only strangers tell. One flag more, as above."""
+        return np.append(self.shelf.strangers(), False)
+
+    def there(self) -> Flags:
+        """The packs that are there, whole as far as their size tells. One flag more, as above."""
+        sizes = (self.size_of(place) == pack.size for place, pack in enumerate(self.shelf.index.packs))
+        return np.array([*sizes, False], dtype=np.bool_)
+
     def size_of(self, place: int) -> int:
         """The pack's size as it is there, -1 if it is not. What the listing does not say is asked for, once."""
         pack = self.shelf.index.packs[place]
@@ -196,8 +207,47 @@ def homeless(standing: Standing) -> set[tuple[BlobKind, bytes]]:
             return found
 
 
+@attrs.frozen
+class Preferring:
+    """Looks for blobs in packs that have a flag; what strangers tell is taken only where nobody else tells anything."""
+
+    standing: Standing
+    flags: Flags
+    strange: Flags
+
+    @classmethod
+    def of(cls, standing: Standing, flags: Flags) -> Preferring:
+        """``flags`` as ``Standing`` makes them, just now."""
+        return cls(standing, flags, standing.strangers())
+
+    def locate(self, kind: BlobKind, ids: bytes) -> tuple[Flags, Rows]:
+        """See ``Index.locate``."""
+        seen, found = self._in(self.flags & ~self.strange, kind, ids)
+        left = np.flatnonzero(~seen)
+        if left.size and self.strange.any():
+            seen[left], found[left] = self._in(self.flags & self.strange, kind, _some(ids, left))
+        return seen, found
+
+    def missing(self, kind: BlobKind, ids: bytes, there: Flags) -> NDArray[np.int64]:
+        """Which of these ids are in none of the packs. A stranger's word is not enough to let go of a copy that others
+        know of, in a pack that is ``there``.
+        """
+        seen, found = self.locate(kind, ids)
+        if seen.any() and self.strange.any():
+            known, _ = self._in(there & ~self.strange, kind, ids)
+            seen &= ~(known & within(self.strange, found))
+        return np.flatnonzero(~seen)
+
+    def _in(self, flags: Flags, kind: BlobKind, ids: bytes) -> tuple[Flags, Rows]:
+        return self.standing.shelf.index.locate(kind, ids, lambda rows: within(flags, rows))
+
+
 def _outside(standing: Standing, flags: Flags) -> Iterator[tuple[BlobKind, bytes]]:
+    preferring, there = Preferring.of(standing, flags), standing.there()
     for kind, ids in standing.needed():
-        seen, _ = standing.shelf.index.locate(kind, ids, lambda rows: within(flags, rows))
-        for at in np.flatnonzero(~seen).tolist():
+        for at in preferring.missing(kind, ids, there).tolist():
             yield kind, ids[at * layout.ID_SIZE : (at + 1) * layout.ID_SIZE]
+
+
+def _some(ids: bytes, chosen: NDArray[np.int64]) -> bytes:
+    return np.frombuffer(ids, dtype=f"V{layout.ID_SIZE}")[chosen].tobytes()

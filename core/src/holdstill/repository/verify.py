@@ -23,13 +23,15 @@ from holdstill.repository.config import Config
 from holdstill.repository.coverage import Coverage
 from holdstill.repository.findings import Findings
 from holdstill.repository.index import Flags, KnownPack
+from holdstill.repository.keys import Keys
 from holdstill.repository.layout import CONFIG, LEDGER
 from holdstill.repository.ledger import Ledger
 from holdstill.repository.loading import Shelf
 from holdstill.repository.reading import Reading, stamp
 from holdstill.repository.records import Upkeep
 from holdstill.repository.repository import Repository
-from holdstill.repository.scrub import scrub
+from holdstill.repository.scrub import Scrubber, scrub
+from holdstill.repository.session import Kept, unkept
 from holdstill.spi.meter import Meter
 
 Tell = Callable[[Event], None]
@@ -48,14 +50,17 @@ def verify(
     cancelled: Callable[[], bool],
     reading: Reading | None = None,
     keep: bool = False,
+    kept: Kept = unkept,
 ) -> VerifyResult:
     """Check config, ledger, records, marks, segments, and that all pages and chunks of the images are there.
 
     ``images`` None means all, and the packs that no image needs too. ``read_data`` reads those packs whole and checks
     every byte, or as much as ``reading`` says. With ``keep`` the outcome is stored, and packs that are damaged are put
-    on a list in the ledger: no later backup relies on them, so that one that still has the data stores it anew.
+    on a list in the ledger: no later backup relies on them, so that one that still has the data stores it anew. On
+    what hosts stored that may only write, and was read and is good, all may rely from then on; ``kept`` is around that.
     Raises ``Cancelled`` and ``TargetError``; damage is in the result. Memory: about 100 bytes a chunk.
     """
+    repository.must_read()
     depth = (reading or Reading()) if read_data else None
     before: tuple[Finding, ...] = ()
     for _ in range(_LOOKS):
@@ -65,7 +70,7 @@ def verify(
             break
         before, images = result.findings, None if images is None else _still_there(repository, images)
     if keep:
-        work.keep(result)
+        work.keep(result, kept)
     return result
 
 
@@ -81,6 +86,8 @@ class _Verification:
     _shown: dict[str, int] = attrs.field(factory=dict)
     """The commit keys of images that LIST shows, and their numbers."""
     _condition: Condition = attrs.field(init=False)
+    _strange: Flags = attrs.field(init=False)
+    """The packs of which only hosts tell that may write and not read."""
     _checks: Checks = attrs.field(init=False)
     _findings: Findings = attrs.field(factory=Findings)
     _read_size: int = 0
@@ -93,8 +100,9 @@ class _Verification:
         images, named = self._check_records()
         shelf, listed = self._check_segments(named)
         self._check_ledger(max([shelf.latest_number(listed), *self._shown.values()]))
-        self._check_marks()
+        self._check_marks(images)
         condition = self._condition = Condition(shelf.index)
+        self._strange = shelf.strangers()
         condition.look_for_packs(self._repository.target, listed, self._may_be_gone, self._findings)
         coverage = self._cover(shelf, condition, images)
         if self._reading is not None:
@@ -129,8 +137,10 @@ class _Verification:
             return self._may_be_gone(finding.key)
         return bool(finding.images) and finding.key.startswith(("page ", "map ", "chunk "))
 
-    def keep(self, result: VerifyResult) -> None:
-        """Store the outcome, and close damaged packs to later backups. What the target refuses is told, no more."""
+    def keep(self, result: VerifyResult, kept: Kept) -> None:
+        """Store the outcome, close damaged packs to later backups, and open those of hosts that may only write. What
+        the target refuses is told, no more.
+        """
         whole = self._reading is not None and not self._left_packs
         parts = [self._read_packs[at : at + MOST_PACKS] for at in range(0, len(self._read_packs), MOST_PACKS)] or [[]]
         try:
@@ -141,6 +151,7 @@ class _Verification:
                     Check(stamp(dt.datetime.now(dt.UTC)), platform.node(), images, hurt, whole, tuple(packs))
                 )
             self._close_damaged()
+            self._vouch(kept)
         except (TargetError, RepositoryError) as refused:
             self._tell(Noted(f"the outcome could not be kept: {refused.message}", refused.subject))
 
@@ -160,13 +171,27 @@ class _Verification:
         elif damaged:
             self._ledger.append_condemn(damaged)
 
+    def _vouch(self, kept: Kept) -> None:
+        """Tell ourselves what strangers told of packs in which we have looked at everything."""
+        read, index = set(self._read_packs), self._condition.index
+        good = np.array([pack.key in read for pack in index.packs], dtype=np.bool_) & self._strange
+        if good.any() and not self._repository.config.single_writer:
+            with self._repository.begin(platform.node(), "verify") as session, kept(session):
+                session.commit_upkeep(index.rows_of(good))
+            text = f"{np.count_nonzero(good)} packs of hosts that may only write are good: others may rely on them now"
+            self._tell(Noted(text, self._repository.target.url))
+
     def _check_config(self) -> None:
         try:
-            Config.unsealed(self._repository.target.get(CONFIG))
+            Config.unsealed(self._repository.target.get(CONFIG), self._repository.sealing)
         except ObjectMissing:
             self._findings.add(CONFIG, "it is missing")
         except RepositoryError as damage:
             self._findings.damage(damage)
+        if self._repository.config.is_sealed:
+            keys = Keys(self._repository.target, self._repository.config)
+            for wrong in keys.damaged(self._repository.sealing):
+                self._findings.damage(wrong)
 
     def _check_ledger(self, seen: int) -> None:
         prefix = len(LEDGER)
@@ -190,9 +215,12 @@ class _Verification:
                 self._findings.damage(damage)
         return self._ledger.closed(pack)
 
-    def _check_marks(self) -> None:
+    def _check_marks(self, images: Sequence[Image]) -> None:
         for damage in self._repository.marks.damaged():
             self._findings.damage(damage)
+        for image in self._repository.marks.given_up(images):
+            key = layout.commit_key(image.number, image.id)
+            self._findings.add(key, "it was deleted, and its record is there: delete it again")
         self._checks = Checks(self._repository)
         for damage in self._checks.damaged:
             self._findings.damage(damage)
@@ -261,7 +289,8 @@ class _Verification:
         meter = Meter(self._tell, "scrub", target.url, sum(pack.size for _, pack in packs))
         read = 0
         try:
-            for done in scrub(target, self._repository.digests, self._until_late(packs, reading), self._cancelled):
+            scrubber = Scrubber(target, self._repository.digests, self._repository.codecs, self._strange)
+            for done in scrub(scrubber, self._until_late(packs, reading), self._cancelled):
                 read += 1
                 self._read_size += done.size
                 meter.advance(done.size)

@@ -18,6 +18,12 @@ class RestoreTarget(abc.ABC):
         """Ranges of the target that keep what is there now (an AIX LVCB). Left out of the proof, and said."""
         return Extents.none()
 
+    def by_hand_first(self) -> str | None:
+        """Why nobody may mount what was restored, or check it, before a person did something (a sentence without its
+        end); None: nothing stands against it. ``finish`` says what is to be done.
+        """
+        return None
+
     def finish(self) -> tuple[str, ...]:
         """After the proof: what the platform needs done. Returns sentences for the result."""
         return ()

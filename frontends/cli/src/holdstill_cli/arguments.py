@@ -72,6 +72,18 @@ def repository_option(parser: argparse.ArgumentParser) -> None:
         default=argparse.SUPPRESS,
         help="the repository: a folder or URL (default: $HOLDSTILL_REPO)",
     )
+    parser.add_argument(
+        "--password-file",
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="a sealed repository's password is in this file (default: $HOLDSTILL_PASSWORD_FILE)",
+    )
+    parser.add_argument(
+        "--password-command",
+        metavar="COMMAND",
+        default=argparse.SUPPRESS,
+        help="this command prints it (default: $HOLDSTILL_PASSWORD_COMMAND)",
+    )
 
 
 def options_option(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from holdstill.errors import ExitCode, HoldstillError, UsageError
+from holdstill_cli.passwords import GivenPasswords
 from holdstill_cli.tables import measure
 from holdstill_cli.talk import Talk
 
@@ -29,8 +30,14 @@ class Desk:
     def engine(self) -> Engine:
         """The engine with whatever plugins are installed, and the options file that was named."""
         engine = self._make_engine()
+        engine.passwords = self.passwords
         options = getattr(self.asked, "options", None)
         return engine.with_options(options) if options else engine
+
+    @cached_property
+    def passwords(self) -> GivenPasswords:
+        """Where the password of a sealed repository comes from."""
+        return GivenPasswords(self.asked.password_file, self.asked.password_command, self.talk.secret)
 
     @property
     def url(self) -> str:

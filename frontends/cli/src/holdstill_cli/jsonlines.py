@@ -39,6 +39,9 @@ class JsonTalk(Talk):
             raise Declined(f"--json asks nobody: {question.text}", next_step="if you mean it, add --yes")
         return choice
 
+    def secret(self, prompt: str) -> None:
+        """Nobody is asked."""
+
     def result(self, answer: Mapping[str, Any], lines: Iterable[str], error: HoldstillError | None) -> None:
         """Write the last line; after parts it repeats them as ``results``."""
         results = {"results": self._parts} if self._parts else {}

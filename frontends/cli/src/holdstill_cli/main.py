@@ -55,11 +55,14 @@ def main(
 
 
 class _Roomy(argparse.RawDescriptionHelpFormatter):
-    """Argparse measures a command's name without its indent, and breaks the line of the longest."""
+    """Argparse measures a command's name without its indent, and breaks the line of the longest. And what the commands
+    do stands beside them, however long the names of options are.
+    """
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog)
-        self._action_max_length = max(len(command.__name__.rpartition(".")[2]) for command in COMMANDS) + 4
+        longest = max(len(command.__name__.rpartition(".")[2]) for command in COMMANDS)
+        super().__init__(prog, max_help_position=longest + 6)
+        self._action_max_length = longest + 4
 
 
 def parser() -> Parser:
@@ -81,7 +84,7 @@ def parser() -> Parser:
 
 
 def _do(arguments: Sequence[str], talk: Talk, make_engine: Callable[[], Engine]) -> ExitCode:
-    defaults = argparse.Namespace(json=False, yes=False, repo=None)
+    defaults = argparse.Namespace(json=False, yes=False, repo=None, password_file=None, password_command=None)
     try:
         asked = parser().parse_args(arguments, defaults)
     except SystemExit:  # --help and --version have printed what they were asked for

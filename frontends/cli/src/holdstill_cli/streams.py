@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import sys
 from contextlib import suppress
@@ -49,6 +50,13 @@ class Streams:
     def answer(self) -> str:
         """One line of standard input; empty at its end."""
         return sys.stdin.readline()
+
+    def hidden_answer(self, prompt: str) -> str:
+        """One line that is typed at the terminal and not shown there; empty at its end."""
+        try:
+            return getpass.getpass(prompt)
+        except EOFError:
+            return ""
 
     @property
     def someone_answers(self) -> bool:

@@ -53,6 +53,10 @@ class Talk(Conversation, abc.ABC):
     def part(self, answer: Mapping[str, Any], lines: Iterable[str], error: HoldstillError | None) -> None:
         """Give the answer for one of several volumes."""
 
+    @abc.abstractmethod
+    def secret(self, prompt: str) -> str | None:
+        """What somebody types without its being shown; None where nobody is there to ask. Raises ``Cancelled``."""
+
     def complain(self, error: HoldstillError) -> None:
         """Say on standard error what went wrong and what to do next."""
         if isinstance(error, WrongUsage):
@@ -122,6 +126,18 @@ class TerminalTalk(Talk):
             except KeyboardInterrupt as fault:
                 self.streams.err("\n")
                 raise Cancelled("interrupted at a question; nothing was done") from fault
+
+    def secret(self, prompt: str) -> str | None:
+        """Asked for on the terminal."""
+        self._line.wipe()
+        if not self.streams.someone_answers:
+            return None
+        with self.interruption.at_once():
+            try:
+                return self.streams.hidden_answer(printable(prompt))
+            except KeyboardInterrupt as fault:
+                self.streams.err("\n")
+                raise Cancelled("interrupted at a password; nothing was done") from fault
 
     def _read_choice(self, question: Question, prompt: str) -> str:
         while True:

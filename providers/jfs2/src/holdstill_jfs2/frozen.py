@@ -131,11 +131,16 @@ class LeasedFreeze(Freeze):
         with self._lock:
             if self._line is None:
                 return
-            ours = self._clock.now() < self._surely
-            if not (ours and self._aix.thaw(self._place).ok):
+            if self._clock.now() >= self._surely or not self._thawed():
                 self._clock.sleep(max(0.0, self._perhaps - self._clock.now()))
             self._line.drop()
             self._line = None
+
+    def _thawed(self) -> bool:
+        try:
+            return self._aix.thaw(self._place).ok
+        except OSError:
+            return False
 
     def _asked(self) -> str | None:
         if self._over.is_set():
@@ -160,6 +165,8 @@ class LeasedFreeze(Freeze):
         self._perhaps = math.inf
         try:
             ran = ask(self._place, seconds)
+        except OSError as error:  # no room for what it prints
+            return f"{error}"
         finally:
             self._perhaps = self._clock.now() + seconds
         if not ran.ok:

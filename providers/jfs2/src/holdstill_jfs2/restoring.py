@@ -26,6 +26,10 @@ class Destination(RestoreTarget):
         """None."""
         return ()
 
+    def by_hand_first(self) -> str:
+        """A check would replay the log, and so would a mount."""
+        return "its log must be formatted first"
+
     def finish(self) -> tuple[str, ...]:
         """What is to be typed. A log of its own is shared with other file systems: nobody formats that unasked."""
         if self.log == "INLINE":

@@ -16,6 +16,8 @@ from holdstill.spi.runner import Ran, Runner
 
 #: where the tools are when PATH is a user's
 _SYSTEM: Final = ":/usr/local/sbin:/usr/sbin:/sbin"
+#: ``/dev/GROUP/VOLUME`` or ``/dev/mapper/GROUP-VOLUME`` (lvm(8), "Valid names")
+PATH: Final = re.compile(r"/dev/([A-Za-z0-9_+.][A-Za-z0-9_+.-]*)/([A-Za-z0-9_+.][A-Za-z0-9_+.-]*)")
 #: what only looks is ended after so many seconds: LVM waits that long for the lock of a group at least
 _LIMIT: Final = 120.0
 #: lvs(8); one row for each volume, whatever it is made of
@@ -99,6 +101,24 @@ class Lvm:
         """Every volume of a group, hidden ones too. Raises ``VolumeUnusable`` if LVM cannot say."""
         rows = self._report("lvs", "lv", _FIELDS, "-a", "-S", f'vg_uuid="{group_uuid}"')
         return list({row["lv_uuid"]: _volume(row) for row in rows}.values())
+
+    def at(self, path: str) -> LogicalVolume | None:
+        """The volume that LVM would make appear at ``path``, whether it is there or not; None for none, for two of the
+        same name, and where LVM cannot say.
+        """
+        if not PATH.fullmatch(path):
+            return None
+        try:
+            rows = self._report("lvs", "lv", _FIELDS, "-S", f'lv_path="{path}" || lv_dm_path="{path}"')
+        except VolumeUnusable:
+            return None
+        found = list({row["lv_uuid"]: _volume(row) for row in rows}.values())
+        return found[0] if len(found) == 1 else None
+
+    def is_exported(self, group: str) -> bool:
+        """Whether a group of this name is: of such a one LVM shows no volumes."""
+        ran = self.ask("vgs", "--noheadings", "-o", "vg_exported", group)
+        return ran.ok and ran.out.strip() == "exported"
 
     def group(self, uuid: str) -> Group | None:
         """The group, or None if LVM sees none that has this UUID. Raises as ``volumes`` does."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Final
 
 import attrs
@@ -33,7 +34,12 @@ def status(lvm: Lvm, uuid: str) -> Status | None:
         if _NONE.search(ran.err):
             return None
         raise VolumeUnusable(f"device-mapper cannot be asked: {ran.said}")
-    words = ran.out.split("\n", 1)[0].split()
+    return parsed(ran.out)
+
+
+def parsed(printed: str) -> Status:
+    """The first row of what ``dmsetup status`` prints of one device."""
+    words = printed.split("\n", 1)[0].split()
     return Status(words[2] if len(words) > 2 else "", tuple(words[3:]))
 
 
@@ -43,6 +49,20 @@ def name(lvm: Lvm, uuid: str) -> str:
     if not ran.ok or not ran.out.strip():
         raise VolumeUnusable(f"there is no such device: {ran.said}", subject=uuid)
     return ran.out.strip()
+
+
+def sequence(lvm: Lvm, uuid: str) -> str:
+    """What no other device has or had since the host was started: the kernel's number of it (``diskseq``, Linux 5.15
+    and later), and where there is none, its device number. Empty if there is no such device.
+    """
+    ran = lvm.ask("dmsetup", "info", "-c", "--noheadings", "--separator", ":", "-o", "major,minor", "--uuid", uuid)
+    number = ran.out.strip()
+    if not ran.ok or not number:
+        return ""
+    try:
+        return Path(f"/sys/dev/block/{number}/diskseq").read_text().strip()
+    except OSError:
+        return number
 
 
 def suspended(lvm: Lvm, prefix: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Final
 from holdstill.model.image import Image
 from holdstill.model.volume import FilesystemFacts
 from holdstill.plugins.hookspecs import hookimpl
+from holdstill.spi.activation import Activation
 from holdstill.spi.compatibility import Compatibility
 from holdstill.spi.holds import Undone
 from holdstill.spi.manager import Manager
@@ -52,6 +53,14 @@ def manage(volume: Volume, runner: Runner) -> Manager | None:
 
 
 @hookimpl
+def activate(path: str, request: HoldRequest) -> Activation | None:
+    """A logical volume that is not active."""
+    from holdstill_lvm2 import activating
+
+    return activating.activate(path, request)
+
+
+@hookimpl
 def snapshot(volume: Volume, request: HoldRequest) -> Still:
     """A snapshot of a logical volume that stays in use."""
     from holdstill_lvm2.snapshots import holding
@@ -85,12 +94,14 @@ def compatibility() -> Compatibility:
 
 @hookimpl
 def undo(kind: str, version: int, data: dict[str, str], runner: Runner) -> Undone | None:
-    """Remove what a run made."""
+    """Give back what a run acquired."""
     if not kind.startswith("lvm2."):
         return None
-    from holdstill_lvm2 import newvolume
+    from holdstill_lvm2 import activating, newvolume
     from holdstill_lvm2.snapshots import holding
 
     if kind == newvolume.KIND:
         return newvolume.undo(version, data, runner)
+    if kind == activating.KIND:
+        return activating.undo(version, data, runner)
     return holding.undo(kind, version, data, runner)

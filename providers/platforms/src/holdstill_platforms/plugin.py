@@ -1,4 +1,4 @@
-"""What this distribution gives the engine: what a volume is on this system."""
+"""What this distribution gives the engine: what a volume is on this system, or on a machine that is reached."""
 
 from __future__ import annotations
 
@@ -15,24 +15,32 @@ from holdstill.spi.runner import Runner
 from holdstill.spi.volume import Volume
 
 API: Final = 0
+#: known by their own commands alone, so from afar too
+_BY_COMMANDS: Final = ("aix", "hp-ux", "sunos")
 
 
 @hookimpl
 def provider_info() -> ProviderInfo:
     """Static facts."""
-    here = sys.platform == "linux"
+    here = sys.platform.startswith(("linux", *_BY_COMMANDS))
     return ProviderInfo(
         name="platforms",
-        summary="volumes of Linux: block devices, mount points, loop-mounted and plain files",
+        summary="volumes of Linux, AIX, HP-UX and Solaris: devices, mount points; loop-mounted and plain files",
         applies_here=here,
-        systems=("linux",),
-        because="" if here else f"it knows Linux only, and this is {sys.platform}",
+        because="" if here else f"it knows Linux, AIX, HP-UX and Solaris, and this is {sys.platform}",
+        systems=("linux", *_BY_COMMANDS),
     )
 
 
 @hookimpl
 def identify(path: str, runner: Runner, machine: Machine | None) -> Volume | None:
     """The volume behind a block device, a mount point or a plain file."""
+    from holdstill_platforms.unix.identify import identify as identify_by_commands
+    from holdstill_platforms.unix.identify import system_of
+
+    system = system_of(machine.system if machine else sys.platform)
+    if system is not None:
+        return identify_by_commands(path, system, runner, machine)
     if machine is not None:
         from holdstill_platforms.linux import away
 
@@ -43,8 +51,13 @@ def identify(path: str, runner: Runner, machine: Machine | None) -> Volume | Non
 
 
 @hookimpl
-def list_volumes() -> list[VolumeFacts]:
-    """Every block device that has a size."""
+def list_volumes(runner: Runner) -> list[VolumeFacts]:
+    """Every block device that has a size; of the other systems those that are mounted."""
+    from holdstill_platforms.unix.identify import mounted_volumes, system_of
+
+    system = system_of(sys.platform)
+    if system is not None:
+        return mounted_volumes(system, runner)
     from holdstill_platforms.linux.identify import every_volume
 
     return every_volume()

@@ -109,6 +109,11 @@ class Plugin:
         return self.answer("manage", volume)
 
     @hookimpl
+    def activate(self, path: str, request: Any) -> Any:
+        """The hook of this name."""
+        return self.answer("activate", path)
+
+    @hookimpl
     def create_volume(self, name: str, size: int, request: Any) -> Any:
         """The hook of this name."""
         return self.answer("create_volume", name, size)

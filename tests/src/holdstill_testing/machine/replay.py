@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -15,9 +16,10 @@ import pytest
 
 from holdstill_testing.machine.boot import Machine, Parts
 from holdstill_testing.machine.inside import REPORTS
+from holdstill_testing.torture import full
 
 #: no boot takes longer, also beside others that keep the processors busy, seconds
-LIMIT: Final = 1500
+LIMIT: Final = 14400 if full() else 2400
 _TOLD: Final = 6000
 
 
@@ -29,15 +31,34 @@ class Replay:
     folder: Path
     prepare: str
     """Shell commands that come first inside."""
-    _reports: dict[str, list[dict[str, Any]]] | None = None
+    batch: Sequence[str]
+    """Node ids."""
+    _reports: dict[str, list[dict[str, Any]]] = attrs.field(factory=dict)
     _console: str = ""
     _missing: str = ""
+    _machine: Machine | None = None
+    _working: threading.Thread | None = None
 
-    def reports(self, item: pytest.Item, batch: Sequence[str]) -> list[pytest.TestReport]:
-        """Those of ``item``; the machine runs the whole ``batch`` of node ids at the first call."""
-        if self._reports is None:
-            self._reports = {}
-            self._run(batch)
+    def begin(self) -> None:
+        """Boot; the machine runs its batch while others do the same."""
+        try:
+            self._machine = Machine(Parts.found(), self.folder)
+        except LookupError as error:
+            self._missing = str(error)
+            return
+        self._working = threading.Thread(target=self._run, args=(self._machine,), daemon=True)
+        self._working.start()
+
+    def end(self) -> None:
+        """Nobody asks any more. A thread that somebody was waiting for when Ctrl-C came is called dead, and is not."""
+        if self._working is not None and self._machine is not None:
+            self._machine.unplug()
+            self._working.join()
+
+    def reports(self, item: pytest.Item) -> list[pytest.TestReport]:
+        """Those of ``item``, when the machine has run its batch."""
+        if self._working is not None:
+            self._working.join()
         if self._missing:
             return [self._instead(item, "skipped", (str(item.path), item.location[1] or 0, self._missing))]
         found = [
@@ -50,20 +71,14 @@ class Replay:
         text = f"the machine ended before this test did; the end of its console:\n{self._console[-_TOLD:]}"
         return [*found, self._instead(item, "failed", text)]
 
-    def _run(self, batch: Sequence[str]) -> None:
-        try:
-            machine = Machine(Parts.found(), self.folder)
-        except LookupError as error:
-            self._missing = str(error)
-            return
+    def _run(self, machine: Machine) -> None:
         machine.outside.mkdir(parents=True)
-        (machine.outside / "tests").write_text("".join(f"{nodeid}\n" for nodeid in batch))
+        (machine.outside / "tests").write_text("".join(f"{nodeid}\n" for nodeid in self.batch))
         machine.run(self._script(), LIMIT)
         self._console = machine.console
         lines = machine.outside / REPORTS
         for line in lines.read_text().splitlines() if lines.exists() else []:
             data = json.loads(line)
-            assert self._reports is not None
             self._reports.setdefault(data["nodeid"], []).append(data)
 
     def _script(self) -> str:
@@ -76,6 +91,7 @@ class Replay:
             f"[ -d {root} ] || {{ mkdir -p {root}; mount -o bind /run/beneath{root} {root}; }}\n"
             f"cd {root}\n"
             f"{python} -m pytest -p holdstill_testing.machine.inside -p no:cacheprovider --color=no -q"
+            f" -o tmp_path_retention_policy=none --timeout={LIMIT}"
             " @/run/outside/tests >/dev/console 2>&1 </dev/null\n"
             "/bin/busybox poweroff -n -f\n"
         )

@@ -9,7 +9,11 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from holdstill.spi.runner import Ran
+from holdstill_testing.fakes.faulty_calls import Killed
 from holdstill_testing.unix.texts import Text
+
+#: where a file system notes that it was mounted for writing, and where an application of ours writes; bytes
+STAMP, WRITTEN = 32 << 10, 192 << 10
 
 
 class Fault(enum.StrEnum):
@@ -21,6 +25,17 @@ class Fault(enum.StrEnum):
     """It does what it should, and says that it failed."""
     HANGS = "hangs"
     """A question is ended without an answer. A change is waited for, and done in the end."""
+    BABBLES = "babbles"
+    """It does what it should, and prints what nobody understands."""
+
+
+class Death(enum.StrEnum):
+    """When the run is killed."""
+
+    BEFORE = "before"
+    """Before the command is started."""
+    AFTER = "after"
+    """And the command is done all the same."""
 
 
 @attrs.define
@@ -48,6 +63,26 @@ class Mounted:
         """The same, ``ro`` or ``rw``."""
         others = [each for each in self.options.split(",") if each and each not in ("ro", "rw")]
         return attrs.evolve(self, options=",".join([option, *others]))
+
+
+@attrs.define
+class Disk:
+    """A block device with a raw one beside it. ``kind``: what it is for, as its manager says."""
+
+    raw: str
+    content: bytearray
+    kind: str = ""
+
+
+@attrs.define
+class Snapshot:
+    """What keeps a file system as it was. ``left``: so many changes fit, then it is gone."""
+
+    number: int
+    backing: str
+    content: bytearray
+    limit: int
+    left: int
 
 
 class System(abc.ABC):
@@ -81,7 +116,7 @@ class Refusal(Exception):
 
 @attrs.define
 class Host:
-    """One host. ``table`` is what it mounts by name; ``users`` are process ids by place."""
+    """One host. ``table`` is what it mounts by name; ``users`` are process ids by place or device."""
 
     system: System
     table: list[Mounted] = attrs.field(factory=list)
@@ -89,16 +124,30 @@ class Host:
     users: dict[str, set[int]] = attrs.field(factory=dict)
     locked: dict[str, int] = attrs.field(factory=dict)
     """Places whose writers wait, and until when on ``clock``; 0: until somebody unlocks them."""
+    comments: dict[str, str] = attrs.field(factory=dict)
+    """What a lock says of itself, by place."""
     clock: int = 1
-    faults: dict[int, Fault] = attrs.field(factory=dict)
+    faults: dict[int, Fault | Death] = attrs.field(factory=dict)
     """What becomes of the n-th command, counted from 1."""
     calls: list[tuple[str, ...]] = attrs.field(factory=list)
+    disks: dict[str, Disk] = attrs.field(factory=dict)
+    """By block device."""
+    snapshots: dict[str, Snapshot] = attrs.field(factory=dict)
+    """By place."""
+    files: set[str] = attrs.field(factory=set)
+    """What commands made and nobody removed."""
+    dead: bool = False
+    """Was the run killed? Then nothing that it does has an effect any more."""
 
     def run(self, argv: Sequence[str], *, change: bool) -> Ran:
-        """Run one command."""
+        """Run one command. Raises ``Killed`` where the run is killed."""
+        if self.dead:
+            raise Killed
         words = tuple(argv)
         self.calls.append(words)
         fault = self.faults.get(len(self.calls))
+        if fault is Death.BEFORE:
+            self._die()
         if fault is Fault.HANGS and not change:
             return Ran(words, -9, "", "", timed_out=True)
         if fault is Fault.FAILS:
@@ -109,9 +158,18 @@ class Host:
             return Ran(words, 127, "", f"{words[0]}: not found\n")
         except Refusal as refusal:
             return Ran(words, refusal.code, "", f"{refusal}\n")
+        finally:
+            if fault is Death.AFTER:
+                self._die()
         if fault is Fault.LIES:
             return Ran(words, 1, answer.out, f"{words[0]}: it failed\n")
+        if fault is Fault.BABBLES:
+            return Ran(words, 0, "%%% was steht hier? %%%\n", answer.err)
         return Ran(words, answer.code, answer.out, answer.err)
+
+    def _die(self) -> None:
+        self.dead = True
+        raise Killed
 
     def pass_time(self, seconds: int) -> None:
         """Later: freezes run out."""
@@ -127,22 +185,37 @@ class Host:
         found = self.at(place)
         return found is not None and not found.read_only and place not in self.locked
 
+    def live(self) -> None:
+        """An application writes wherever it can."""
+        for each in self.mounted:
+            disk = self.disks.get(each.device)
+            if disk is not None and self.can_write(each.place) and len(disk.content) > WRITTEN:
+                disk.content[WRITTEN] = (disk.content[WRITTEN] + 1) % 256
+                kept = self.snapshots.get(each.place)
+                if kept is not None:
+                    kept.left -= 1
+                    if kept.left < 0:
+                        del self.snapshots[each.place]
+
     def below(self, place: str) -> list[Mounted]:
         """What is mounted below a place."""
         return [each for each in self.mounted if each.place.startswith(f"{place.rstrip('/')}/")]
 
     def mount(self, what: Mounted, already: Callable[[], Refusal]) -> None:
-        """Put it in its place. Raises what ``already`` makes if its device is mounted."""
-        if self.at(what.device):
+        """Put it in its place. Raises what ``already`` makes if its device is mounted, or something at its place."""
+        if self.at(what.device) or self.at(what.place):
             raise already()
         self.mounted.append(what)
+        disk = self.disks.get(what.device)
+        if disk is not None and not what.read_only and len(disk.content) > STAMP:
+            disk.content[STAMP] = (disk.content[STAMP] + 1) % 256
 
     def unmount(self, name: str, busy: Callable[[Mounted], Refusal], absent: Callable[[], Refusal]) -> None:
         """Take it away. Raises what ``busy`` and ``absent`` make."""
         found = self.at(name)
         if found is None:
             raise absent()
-        if self.users.get(found.place) or self.below(found.place):
+        if self.users.get(found.place) or self.below(found.place) or found.place in self.snapshots:
             raise busy(found)
         self.locked.pop(found.place, None)
         self.mounted.remove(found)

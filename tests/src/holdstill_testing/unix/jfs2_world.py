@@ -51,7 +51,7 @@ class World:
         self.host = Host(self.system)
         self.group = self.system.group("datavg", PARTITION, 40)
         content, used = image or _noise(block, blocks, log)
-        volume = self.system.volume("fslv00", self.group, 2, content)
+        volume = self.system.volume("fslv00", self.group, max(2, -(-len(content) // PARTITION)), content)
         made = FileSystem(PLACE, volume, block, used, internal, "INLINE" if log else "/dev/loglv00")
         self.fs = self.system.filesystem(self.host, made)
         other = self.system.volume("fslv01", self.group, 1, bytearray(LEAST))

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
-from holdstill_testing.unix import aix, hpux, jfs2_texts, solaris
+from holdstill_testing.unix import aix, fssnap, hpux, jfs2_texts, solaris
 from holdstill_testing.unix.texts import Text
 
-TEXTS: Final = (*aix.TEXTS.values(), *jfs2_texts.TEXTS.values(), *hpux.TEXTS.values(), *solaris.TEXTS.values())
+TEXTS: Final = tuple(text for room in (aix, jfs2_texts, hpux, solaris, fssnap) for text in room.TEXTS.values())
 
 _HEAD: Final = """\
 # Unproven

@@ -15,6 +15,7 @@ from holdstill_cli.commands import (
     images,
     import_,
     init,
+    key,
     map,  # noqa: A004  # the command's name
     preferences,
     protect,
@@ -40,6 +41,7 @@ COMMANDS: Final[tuple[ModuleType, ...]] = (
     delete,
     prune,
     protect,
+    key,
     copy,
     map,
     volumes,

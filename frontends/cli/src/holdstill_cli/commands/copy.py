@@ -8,6 +8,7 @@ from holdstill import CopyRequest, CopyResult, ImageCopy
 from holdstill.errors import Damaged, ExitCode
 from holdstill_cli.arguments import Commands, bytes_option, command, duration, repository_option
 from holdstill_cli.desk import Desk
+from holdstill_cli.passwords import GivenPasswords, TwoPasswords
 from holdstill_cli.tables import facts, printable, table, took
 
 
@@ -25,6 +26,14 @@ def add(commands: Commands) -> None:
     bytes_option(parser)
     parser.add_argument("images", metavar="IMAGE", nargs="*", help="an image id, the beginning of one, or `latest`")
     parser.add_argument("--to-repo", metavar="PLACE", required=True, help="the other repository: a folder or URL")
+    parser.add_argument(
+        "--to-password-file", metavar="FILE", help="its password is in it (default: $HOLDSTILL_TO_PASSWORD_FILE)"
+    )
+    parser.add_argument(
+        "--to-password-command",
+        metavar="COMMAND",
+        help="this command prints its password (default: $HOLDSTILL_TO_PASSWORD_COMMAND)",
+    )
     parser.add_argument("--volume", metavar="VOLUME", help="images of this volume only")
     parser.add_argument("--since", metavar="SPAN", type=duration, help="images that are no older")
     parser.add_argument("--dry-run", action="store_true", help="say what would be copied; do nothing")
@@ -40,6 +49,10 @@ def run(desk: Desk) -> ExitCode:
         since=asked.since,
         dry_run=asked.dry_run,
     )
+    given = GivenPasswords(
+        asked.to_password_file, asked.to_password_command, desk.talk.secret, variable="HOLDSTILL_TO_PASSWORD"
+    )
+    desk.engine.passwords = TwoPasswords(desk.passwords, asked.to_repo, given)
     with desk.job() as talk:
         result = desk.engine.copy(desk.url, request, talk)
     answer = {

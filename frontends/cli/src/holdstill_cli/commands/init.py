@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from holdstill.errors import ExitCode
+from holdstill.errors import ExitCode, UsageError
 from holdstill_cli.arguments import Commands, command, repository_option, size
 from holdstill_cli.desk import Desk
 from holdstill_cli.tables import facts, human
@@ -22,12 +22,26 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--chunk-size", metavar="SIZE", type=size, help="the piece that is stored once (a power of two)"
     )
+    parser.add_argument("--encrypt", action="store_true", help="seal everything in it; asks for a password")
+    parser.add_argument("--label", metavar="TEXT", default="", help="what the password's key is called (default: none)")
     parser.add_argument("--digest", metavar="NAME", help="how pieces are named: blake3 or blake2b")
 
 
 def run(desk: Desk) -> ExitCode:
     """Do it."""
-    made = desk.engine.init(desk.url, chunk_size=desk.asked.chunk_size, digest=desk.asked.digest)
+    if not desk.asked.encrypt and (desk.asked.label or desk.passwords.is_given(desk.url)):
+        raise UsageError(
+            "a password or a label was given, and not --encrypt",
+            next_step="add --encrypt, or leave the password away: what is not sealed, everybody can read",
+        )
+    password = desk.passwords.new_password(desk.url) if desk.asked.encrypt else None
+    made = desk.engine.init(
+        desk.url,
+        chunk_size=desk.asked.chunk_size,
+        digest=desk.asked.digest,
+        password=password,
+        label=desk.asked.label,
+    )
     answer = {
         "url": made.url,
         "repository_id": made.repository_id,
@@ -35,6 +49,7 @@ def run(desk: Desk) -> ExitCode:
         "digest": made.digest,
         "single_writer": made.single_writer,
         "durability": made.durability,
+        "sealed": made.is_sealed,
     }
     lines = facts(
         [
@@ -43,6 +58,7 @@ def run(desk: Desk) -> ExitCode:
             ("chunk size", human(made.chunk_size)),
             ("digest", made.digest),
             ("durability", str(made.durability)),
+            ("sealed", "yes; without a password nobody can read it" if made.is_sealed else "no"),
             ("writers", "one at a time" if made.single_writer else "any number at once"),
         ]
     )

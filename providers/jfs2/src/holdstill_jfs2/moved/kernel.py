@@ -5,6 +5,7 @@ Sources: AIX technical reference, fscntl and mntctl subroutines; headers sys/vmo
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import struct
@@ -23,6 +24,8 @@ _TEXTS: Final = 36
 _STUB: Final = 1
 _ROOM: Final = 1 << 20
 _WORD: Final = (1 << 64) - 1
+#: what is loaded already, and the C library of AIX by its name
+_LIBRARIES: Final = (None, "libc.a(shr_64.o)")
 _UNTOUCHED: Final = 0xEE
 
 
@@ -81,10 +84,10 @@ def _stat(path: str) -> os.stat_result:
 
 
 def _libc(name: str) -> ctypes._NamedFuncPointer:
-    try:
-        return ctypes.CDLL(None, use_errno=True)[name]
-    except (OSError, AttributeError):
-        raise VolumeUnusable(f"this system has no {name}", next_step="it is one of AIX") from None
+    for library in _LIBRARIES:
+        with contextlib.suppress(OSError, AttributeError):
+            return ctypes.CDLL(library, use_errno=True)[name]
+    raise VolumeUnusable(f"this system has no {name}", next_step="it is one of AIX")
 
 
 def _mounts(data: bytes, count: int) -> Iterator[tuple[int, str]]:

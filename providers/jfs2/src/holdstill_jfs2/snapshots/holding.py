@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 
 from holdstill.errors import NoProvider, VolumeUnusable
+from holdstill.spi.given_back import GivenBack
 from holdstill.spi.still import HoldRequest, Still
 from holdstill.spi.volume import Volume
 from holdstill_jfs2.commands import Aix, FileSystem, Kept
@@ -13,9 +15,8 @@ from holdstill_jfs2.moved import extentinfo
 from holdstill_jfs2.moved.reader import MovedReader
 from holdstill_jfs2.settings import Settings
 from holdstill_jfs2.snapshots import making, space
-from holdstill_jfs2.snapshots.given_back import GivenBack
 from holdstill_jfs2.snapshots.health import Health
-from holdstill_jfs2.snapshots.ours import KIND, VERSION, Ours
+from holdstill_jfs2.snapshots.ours import KIND, VERSION, Ours, Written, undo
 from holdstill_jfs2.snapshots.still import SnapshotStill
 from holdstill_jfs2.superblock import Superblock
 
@@ -52,24 +53,21 @@ def hold(volume: Volume, request: HoldRequest) -> Still:
     partitions = 0 if settings.internal else space.planned(origin.size, group, request.cache_size, found.place)
     ours = Ours.of(found.place, origin, group.ident, request.run, internal=settings.internal)
     line = request.holds.hold(KIND, ours.line(), by_hand=ours.by_hand, version=VERSION)
-    back = GivenBack(Aix(request.runner, patient=True), ours, line)
+    written, patient = Written(ours, line), Aix(request.runner, patient=True)
+    back = GivenBack(line, lambda: undo(patient, written.ours), time.sleep, subject=ours.place, by_hand=ours.by_hand)
     try:
-        made = making.internal(aix, back) if settings.internal else making.external(aix, back, partitions)
-        return _still(volume, request, aix, back, found, filesystem, made)
+        made = making.internal(aix, written) if settings.internal else making.external(aix, written, partitions)
+        health = Health(aix, written.ours, made)
+        return _still(volume, request, health, back, found, filesystem)
     except BaseException:
         back()
         raise
 
 
 def _still(
-    volume: Volume,
-    request: HoldRequest,
-    aix: Aix,
-    back: GivenBack,
-    found: Ground,
-    filesystem: FileSystem,
-    made: Kept,
+    volume: Volume, request: HoldRequest, health: Health, back: GivenBack, found: Ground, filesystem: FileSystem
 ) -> Still:
+    made = health.made
     with ExitStack() as on_failure:
         origin = on_failure.enter_context(volume.open_reader(exclusive=False))
         store = origin
@@ -83,7 +81,7 @@ def _still(
                 f"its blocks have {superblock.block} bytes, and lsfs says {filesystem.block}", subject=volume.facts.path
             )
         reader = MovedReader(origin, store, moves, superblock.log)
-        still = SnapshotStill(reader, Health(aix, back.ours, made), back, log_inside=bool(superblock.log))
+        still = SnapshotStill(reader, health, back, log_inside=bool(superblock.log))
         on_failure.pop_all()
         return still
 

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import attrs
-
 from holdstill.errors import VolumeUnusable
 from holdstill_jfs2.commands import Aix, Kept
-from holdstill_jfs2.snapshots.given_back import GivenBack
+from holdstill_jfs2.snapshots.ours import Written
 
 
-def external(aix: Aix, back: GivenBack, partitions: int) -> Kept:
+def external(aix: Aix, written: Written, partitions: int) -> Kept:
     """A volume first, so that its name is ours, and then a snapshot in it. Raises ``VolumeUnusable``."""
-    ours = back.ours
+    ours = written.ours
     ran = aix.make_volume(ours.name, ours.label, ours.group, partitions)
     if ours.name not in aix.members(ours.group):
         raise VolumeUnusable(f"no volume can be made for a snapshot: {ran.said}", subject=ours.place)
     made = aix.volume(ours.name)
     if not ours.is_it(made):
         raise VolumeUnusable(f"logical volume {ours.name} is not the one that was made", subject=ours.place)
-    back.known(attrs.evolve(ours, ident=made.ident))
+    written.known(made.ident)
     ran = aix.make_external(ours.place, ours.name)
-    return _looked_at(aix, back, ran.said)
+    return _looked_at(aix, written, ran.said)
 
 
-def internal(aix: Aix, back: GivenBack) -> Kept:
+def internal(aix: Aix, written: Written) -> Kept:
     """In the file system itself. Raises ``VolumeUnusable``."""
-    ran = aix.make_internal(back.ours.place, back.ours.name)
-    return _looked_at(aix, back, ran.said)
+    ran = aix.make_internal(written.ours.place, written.ours.name)
+    return _looked_at(aix, written, ran.said)
 
 
-def _looked_at(aix: Aix, back: GivenBack, said: str) -> Kept:
-    ours = back.ours
+def _looked_at(aix: Aix, written: Written, said: str) -> Kept:
+    ours = written.ours
     kept = aix.snapshots(ours.place)
     mine = ours.among(kept)
     if mine is None:

@@ -14,7 +14,7 @@ from typing import Final
 import attrs
 
 from holdstill.errors import VolumeUnusable
-from holdstill.spi.holds import Undone, UndoState
+from holdstill.spi.holds import Hold, Undone, UndoState
 from holdstill_jfs2.commands import Aix, Kept, LogicalVolume
 
 KIND: Final = "jfs2.snapshot"
@@ -72,6 +72,19 @@ class Ours:
         """By its identifier; before that was known by its label, which nobody else gives."""
         same = volume.ident == self.ident if self.ident else volume.label == self.label
         return same and volume.name == self.name and volume.group == self.group
+
+
+@attrs.define
+class Written:
+    """What the journal has of it; more, as soon as more is known."""
+
+    ours: Ours
+    line: Hold
+
+    def known(self, ident: str) -> None:
+        """Its volume exists, and this is its identifier."""
+        self.line.update(ident=ident)
+        self.ours = attrs.evolve(self.ours, ident=ident)
 
 
 def endangered(mine: Kept, kept: list[Kept]) -> list[str]:

@@ -7,11 +7,11 @@ import threading
 from holdstill.errors import HoldstillError
 from holdstill.model.extents import Extents
 from holdstill.model.volume import Consistency, Mode
+from holdstill.spi.given_back import GivenBack
 from holdstill.spi.lent import LentReader
 from holdstill.spi.reader import Reader
 from holdstill.spi.still import Exactness, Fill, Still
 from holdstill_jfs2.moved.reader import MovedReader
-from holdstill_jfs2.snapshots.given_back import GivenBack
 from holdstill_jfs2.snapshots.health import Health
 
 
@@ -72,5 +72,5 @@ class SnapshotStill(Still):
             return "the snapshot was given back"
         try:
             return self._health.lost() or self._reader.failed
-        except HoldstillError as error:
+        except (HoldstillError, OSError) as error:
             return f"cannot tell whether the snapshot is valid: {error}"

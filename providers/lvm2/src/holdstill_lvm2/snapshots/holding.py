@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from holdstill.errors import NoProvider, VolumeUnusable
@@ -10,6 +10,7 @@ from holdstill.spi.holds import Undone, UndoState
 from holdstill.spi.runner import Runner
 from holdstill.spi.still import HoldRequest, Still
 from holdstill.spi.volume import Volume
+from holdstill_lvm2.fitness import unfit
 from holdstill_lvm2.lvm import LogicalVolume, Lvm, unmapped
 from holdstill_lvm2.snapshots import delta, thick, thin
 from holdstill_lvm2.snapshots import ours as snapshots
@@ -76,26 +77,28 @@ def find(lvm: Lvm, volume: Volume) -> tuple[LogicalVolume, LogicalVolume | None]
             subject=path,
             next_step="look at `lvs -a`, at LVM's devices file (lvmdevices) and at its filters",
         )
-    if reason := _unfit(found):
+    if reason := _unusable(found) or _siblings(found, volumes.values()):
         raise NoProvider(f"no snapshot can be made of it: {reason}", subject=path)
     return found, volumes.get(found.pool_uuid) if found.is_thin else None
 
 
-def _unfit(found: LogicalVolume) -> str | None:
-    """vg_attr and lv_attr are those of vgs(8) and lvs(8)."""
-    group = found.group_attributes
-    if group[2:3] == "x":
-        return "its volume group is exported"
-    if group[3:4] == "p" or found.missing_disks:
-        return f"{found.missing_disks} disks of its volume group are missing"
-    if group[5:6] in ("c", "s"):
-        return "its volume group is shared with other hosts"
-    if group[0:1] == "r":
-        return "its volume group is read-only"
-    if "public" not in found.roles:
-        return f"it is a hidden part of another volume ({', '.join(found.roles)})"
+def _siblings(found: LogicalVolume, volumes: Iterable[LogicalVolume]) -> str | None:
+    """LVM resumes all snapshots with their origin: one that somebody else has suspended must stay so."""
+    for volume in volumes:
+        if volume.origin_uuid == found.uuid and not volume.is_thin and volume.attributes[4:5] in ("s", "S"):
+            return f"its snapshot {volume.name} is suspended, and not by us"
+    return None
+
+
+def _unusable(found: LogicalVolume) -> str | None:
+    if reason := unfit(found):
+        return reason
     if found.attributes[4] == "s":
         return "it is suspended, and not by us"
+    if found.attributes[0] == "O":
+        return "a snapshot is being merged into it"
+    if found.attributes[2].isupper():
+        return "it is being moved (pvmove)"
     if found.attributes[4] != "a":
         return f"it is not in a usable state ({found.attributes})"
     return None

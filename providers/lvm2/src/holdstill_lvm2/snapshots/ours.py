@@ -22,6 +22,8 @@ VERSION: Final = 1
 _ODD: Final = re.compile(r"[^A-Za-z0-9.-]")
 #: what LVM says of a device that somebody has open
 _BUSY: Final = re.compile(r"in use|busy|opened", re.IGNORECASE)
+#: after a killed ``lvcreate`` of a thin snapshot LVM 2.03.16 fails to remove it ("Cannot deactivate"), and then does
+_ATTEMPTS: Final = 2
 
 
 @attrs.frozen
@@ -88,11 +90,12 @@ def undo(lvm: Lvm, ours: Ours) -> Undone:
         return Undone(UndoState.REFUSED, f"{found.full_name} is not the snapshot that was made: {found.attributes}")
     # LVM itself compares once more, under its own lock: between our look and its own anything may happen.
     chosen = f'lv_uuid="{found.uuid}" && lv_name="{ours.name}" && lv_tags="{ours.tag}"'
-    ran = lvm.change("lvremove", "--yes", "--force", "-S", chosen, found.group.name)
-    if ours.found(lvm) is None:
-        return Undone(UndoState.REMOVED, resumed or f"{found.full_name} is removed")
-    if not ran.ok and _BUSY.search(ran.err):
-        return Undone(UndoState.BUSY, f"{found.full_name}: {ran.said}")
+    for _ in range(_ATTEMPTS):
+        ran = lvm.change("lvremove", "--yes", "--force", "-S", chosen, found.group.name)
+        if ours.found(lvm) is None:
+            return Undone(UndoState.REMOVED, resumed or f"{found.full_name} is removed")
+        if not ran.ok and _BUSY.search(ran.err):
+            return Undone(UndoState.BUSY, f"{found.full_name}: {ran.said}")
     return Undone(UndoState.UNKNOWN, f"{found.full_name} cannot be removed: {ran.said}")
 
 
@@ -115,8 +118,8 @@ def _may_go(ours: Ours, found: LogicalVolume) -> bool:
 def _resumed(lvm: Lvm, ours: Ours) -> str:
     """A command that died half-way may leave the origin suspended: everybody who writes to it waits.
 
-    None of our processes lives, and the origin was not suspended before we began (``hold`` sees to that). Whoever else
-    suspends it has the group's lock meanwhile: we look, wait for that lock, and look again.
+    None of our processes lives, and neither the origin nor what hangs on it was suspended before we began (``hold``
+    sees to that). Whoever else suspends them has the group's lock meanwhile: we look, wait for that lock, look again.
     """
     prefix = mapped(ours.group_uuid, "")
     if not mapper.suspended(lvm, prefix):
@@ -131,6 +134,12 @@ def _resumed(lvm: Lvm, ours: Ours) -> str:
 
 
 def _suspended(lvm: Lvm, ours: Ours) -> list[str]:
-    found = ours.found(lvm)  # waits for the lock
-    names = mapper.suspended(lvm, mapped(ours.group_uuid, ours.origin_uuid))
-    return names + (mapper.suspended(lvm, found.mapped) if found else [])
+    """The origin, and what LVM suspends with it: ours, and every other thick snapshot that hangs on it."""
+    hanging = [
+        volume.mapped
+        for volume in lvm.volumes(ours.group_uuid)  # waits for the lock
+        if ours.is_it(volume) or (volume.origin_uuid == ours.origin_uuid and not volume.is_thin)
+    ]
+    return [
+        name for uuid in (mapped(ours.group_uuid, ours.origin_uuid), *hanging) for name in mapper.suspended(lvm, uuid)
+    ]

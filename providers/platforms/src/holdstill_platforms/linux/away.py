@@ -17,7 +17,7 @@ from holdstill.spi.writer import Writer
 from holdstill_platforms.linux import mountinfo
 from holdstill_platforms.linux.host import parse_swaps
 from holdstill_platforms.linux.mountinfo import MountRow
-from holdstill_platforms.linux.noticing import NoticingReader
+from holdstill_platforms.noticing import NoticingReader
 
 #: seconds for what only asks how things are
 _LIMIT: Final = 120.0

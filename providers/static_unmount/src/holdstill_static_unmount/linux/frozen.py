@@ -17,11 +17,11 @@ from typing import Final
 from holdstill.errors import LeftHeld, VolumeBusy, VolumeChanged, VolumeDenied, VolumeError, VolumeUnusable
 from holdstill.model.extents import Extents
 from holdstill.model.image import Audit
+from holdstill.spi.given_back import carefully
 from holdstill.spi.holds import Hold, Undone, UndoState
 from holdstill.spi.still import Freeze, HoldRequest
 from holdstill.spi.volume import Volume
 from holdstill_static_unmount.linux import fsmap, ground, kernel, watchdog
-from holdstill_static_unmount.linux.given_back import carefully
 from holdstill_static_unmount.linux.ground import Ground
 from holdstill_static_unmount.linux.kernel import FIFREEZE, FITHAW, Kernel
 

@@ -13,14 +13,14 @@ import attrs
 from holdstill.errors import VolumeBusy, VolumeError, VolumeUnusable
 from holdstill.model.extents import Extents
 from holdstill.model.image import Audit
+from holdstill.spi.given_back import GivenBack
 from holdstill.spi.holds import Undone, UndoState
 from holdstill.spi.still import HoldRequest, Still
 from holdstill.spi.volume import Volume
 from holdstill_static_unmount.linux import busy, fsmap, table
-from holdstill_static_unmount.linux.given_back import GivenBack
 from holdstill_static_unmount.linux.ground import Ground
 from holdstill_static_unmount.linux.kernel import Kernel, at
-from holdstill_static_unmount.linux.still import StaticStill, Watch
+from holdstill_static_unmount.still import StaticStill, Watch
 
 KIND: Final = "static_unmount.read_only"
 

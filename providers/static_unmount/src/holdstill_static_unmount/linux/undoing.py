@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from holdstill.spi.given_back import carefully
 from holdstill.spi.holds import Undone, UndoState
 from holdstill_static_unmount.linux import frozen, remounted, unmounted
-from holdstill_static_unmount.linux.given_back import carefully
 from holdstill_static_unmount.linux.kernel import Kernel
 
 

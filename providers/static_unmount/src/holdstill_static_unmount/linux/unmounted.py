@@ -12,16 +12,16 @@ from typing import Final
 
 from holdstill.errors import VolumeBusy, VolumeError, VolumeUnusable
 from holdstill.model.volume import VolumeKind
+from holdstill.spi.given_back import GivenBack
 from holdstill.spi.holds import Undone, UndoState
 from holdstill.spi.still import HoldRequest, Still
 from holdstill.spi.volume import Volume
 from holdstill_static_unmount.linux import busy, shape, table
-from holdstill_static_unmount.linux.given_back import GivenBack
 from holdstill_static_unmount.linux.ground import Ground
 from holdstill_static_unmount.linux.kernel import Kernel
 from holdstill_static_unmount.linux.putting_back import CannotPutBack, put_back
-from holdstill_static_unmount.linux.still import StaticStill
 from holdstill_static_unmount.linux.table import Row
+from holdstill_static_unmount.still import StaticStill
 
 KIND: Final = "static_unmount.unmounted"
 

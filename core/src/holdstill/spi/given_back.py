@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from holdstill.errors import LeftHeld
+from holdstill.errors import HoldstillError, LeftHeld
 from holdstill.spi.holds import Hold, Undone, UndoState
 
 #: a device may be looked into by others for a moment just when it is given back; pauses between attempts, seconds
@@ -16,7 +16,7 @@ def carefully(undo: Callable[[], Undone]) -> Undone:
     """What became of it; not to be able to ask is no answer."""
     try:
         return undo()
-    except OSError as error:
+    except (OSError, HoldstillError) as error:
         return Undone(UndoState.UNKNOWN, f"cannot tell what is left: {error}")
 
 

@@ -1,0 +1,162 @@
+"""The way to a repository: its target, its password, and what this host remembers of it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+
+from holdstill.errors import HoldstillError, ObjectMissing, PasswordMissing, RolledBack, UsageError
+from holdstill.held.repositories import Seen, SeenRepositories
+from holdstill.held.state import StateFolder
+from holdstill.model.results import KeyFacts, RepositoryFacts
+from holdstill.plugins.registry import Plugins
+from holdstill.repository import layout
+from holdstill.repository.keyring import Unlocked
+from holdstill.repository.keys import Cost, Keys
+from holdstill.repository.opening import create, open_repository
+from holdstill.repository.repository import Repository
+from holdstill.spi.passwords import Passwords
+
+
+@attrs.define
+class Access:
+    """Opens repositories. A password is asked for once each; the keys stay in this object's memory."""
+
+    plugins: Plugins
+    state: StateFolder
+    passwords: Callable[[], Passwords | None]
+    """Where they come from, if a frontend has said so."""
+    cost: Cost = attrs.field(factory=Cost)
+    """Of trying a password of a key that is made here."""
+    _unlocked: dict[str, Unlocked] = attrs.field(factory=dict, repr=False)
+
+    def create(
+        self, url: str, *, chunk_size: int | None, digest: str | None, password: bytes | None, label: str
+    ) -> RepositoryFacts:
+        """See ``Engine.init``."""
+        with self.plugins.storage_target(url) as target:
+            config = create(
+                target, chunk_size=chunk_size, digest=digest, password=password, label=label, cost=self.cost
+            ).config
+            SeenRepositories(self.state).forget(target.url)
+            return RepositoryFacts(
+                target.url,
+                config.repository_id,
+                config.chunk_size,
+                config.digest,
+                config.single_writer,
+                target.properties.durability.value,
+                config.is_sealed,
+            )
+
+    @contextmanager
+    def opened(self, url: str) -> Iterator[Repository]:
+        """The repository at ``url``. Raises as ``open_repository`` does; ``RolledBack`` if it is not what it was;
+        ``UsageError`` if a password was given for one that is not sealed.
+        """
+        with self.plugins.storage_target(url) as target:
+            unlocked = self._unlocked.get(target.url)
+            repository = open_repository(target, lambda: self._ask(url), unlocked, self._place())
+            given = self.passwords()
+            if repository.unlocked is None and given is not None and given.is_given(url):
+                raise UsageError(
+                    "a password was given, and it is not sealed",
+                    subject=target.url,
+                    next_step="Nothing was read or stored. If that is the right repository, give no password.",
+                )
+            if repository.unlocked is not None:
+                self._unlocked[target.url] = repository.unlocked
+            self._compare(repository)
+            try:
+                yield repository
+            finally:
+                self._remember(repository)
+
+    def _place(self) -> Path | None:
+        """Without a state folder that can be written to, everything is read from the repository, and kept in memory."""
+        with contextlib.suppress(HoldstillError):
+            return self.state.repositories
+        return None
+
+    def _ask(self, url: str) -> bytes:
+        if (given := self.passwords()) is None:
+            raise PasswordMissing("it is sealed, and no password was given", subject=url)
+        return given.password(url)
+
+    # --- what was seen before -------------------------------------------------------------------
+
+    def _compare(self, repository: Repository) -> None:
+        memory, url = SeenRepositories(self.state), repository.target.url
+        seen = memory.at(url)
+        if seen is None:
+            return
+        if seen.repository_id != repository.config.repository_id:
+            problem = "another repository stands where this host knew one"
+        elif seen.digest != _digest_of(repository, seen.entry):
+            problem = f"its ledger was set back: entry {seen.entry} is not the one that this host has seen"
+        else:
+            return
+        raise RolledBack(
+            problem, subject=url, next_step=f"Find out who did that. If it was meant to be, remove {memory.path(url)}."
+        )
+
+    def _remember(self, repository: Repository) -> None:
+        memory, url, reached = SeenRepositories(self.state), repository.target.url, repository.reached
+        seen = memory.at(url)
+        if reached and (seen is None or seen.entry < reached):
+            # It is a memory, no more: what was asked for is done, and must not fail for it.
+            with contextlib.suppress(HoldstillError):
+                if digest := _digest_of(repository, reached):
+                    memory.put(url, Seen(repository.config.repository_id, reached, digest))
+
+
+def _digest_of(repository: Repository, entry: int) -> str:
+    try:
+        return hashlib.sha256(repository.target.get(layout.ledger_key(entry))).hexdigest()
+    except ObjectMissing:
+        return ""
+
+
+@attrs.frozen
+class KeyChain:
+    """The keys of sealed repositories: ``Engine.keys``. A repository that is not sealed has none (``UsageError``)."""
+
+    _access: Access
+
+    def facts(self, url: str) -> list[KeyFacts]:
+        """Every key, the oldest first."""
+        with self._opened(url) as (repository, keys, unlocked):
+            return [attrs.evolve(each, current=each.id == unlocked.key) for each in keys.all(repository.sealing)]
+
+    def add(self, url: str, password: bytes, label: str = "", *, write_only: bool = False) -> str:
+        """One more password; its key's id. With ``write_only`` who knows it can back up, and read nothing."""
+        with self._opened(url) as (repository, keys, unlocked):
+            repository.must_read()
+            ring = unlocked.ring.for_a_writer() if write_only else unlocked.ring
+            return keys.add(ring, password, label, repository.sealing, self._access.cost)
+
+    def remove(self, url: str, prefix: str) -> KeyFacts:
+        """A password less. Raises ``KeyMissing``, and ``LastKey`` for the one in use and the last that may read."""
+        with self._opened(url) as (repository, keys, unlocked):
+            repository.must_read()
+            return keys.remove(prefix, unlocked.key, repository.sealing)
+
+    def change(self, url: str, password: bytes) -> str:
+        """Another password in the place of the one in use; the new key's id. No data is rewritten."""
+        with self._opened(url) as (repository, keys, unlocked):
+            label = next((each.label for each in keys.all(repository.sealing) if each.id == unlocked.key), "")
+            new = keys.add(unlocked.ring, password, label, repository.sealing, self._access.cost)
+            repository.target.delete(layout.key_key(unlocked.key))
+            return new
+
+    @contextmanager
+    def _opened(self, url: str) -> Iterator[tuple[Repository, Keys, Unlocked]]:
+        with self._access.opened(url) as repository:
+            if repository.unlocked is None:
+                raise UsageError("it is not sealed, so it has no keys", subject=repository.target.url)
+            yield repository, Keys(repository.target, repository.config), repository.unlocked

@@ -1,0 +1,224 @@
+"""Hosts that may back up and read nothing: what they can do, what not, and when others rely on what they stored."""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+import pytest
+
+from holdstill.errors import Damaged, WriteOnly
+from holdstill.repository import canonical, cipher, envelope, layout, packs, segments
+from holdstill.repository.codecs import Codec
+from holdstill.repository.keys import Cost, Keys
+from holdstill.repository.layout import BlobKind, ObjectKind
+from holdstill.repository.loading import Shelf, unheard
+from holdstill.repository.marks import Marks
+from holdstill.repository.opening import create, open_repository
+from holdstill.repository.prune import Prune
+from holdstill.repository.records import Upkeep, Veiled
+from holdstill.repository.records import seal as sealed_record
+from holdstill.repository.rows import encoded_blob
+from holdstill.repository.verify import verify
+
+CHUNK = 65536
+CHEAP = Cost(n=2, r=1, p=1)
+
+
+@pytest.fixture
+def full(target):
+    return create(target, chunk_size=CHUNK, password=b"full", cost=CHEAP)
+
+
+def admit(full, password):
+    keys = Keys(full.target, full.config)
+    keys.add(full.unlocked.ring.for_a_writer(), password, "", full.sealing, CHEAP)
+    return open_repository(full.target, lambda: password)
+
+
+@pytest.fixture
+def writer(full):
+    return admit(full, b"writer")
+
+
+def keeping(repository):
+    """A verification as a habit: everything is read, and the outcome kept."""
+    return verify(repository, None, read_data=True, tell=lambda event: None, cancelled=lambda: False, keep=True)
+
+
+def pruned(repository):
+    work = Prune(repository, lambda event: None, lambda: False)
+    return work.run(work.choose())
+
+
+def test_what_it_stores_the_others_can_restore(full, writer, target, keeper):
+    data = keeper.data(9, seed=1)
+    image = keeper.backup(writer, data, path="/dev/secret-volume")
+    (seen,) = full.images()
+    signer = cipher.verifying_key(writer.unlocked.ring.signing).hex()
+    assert seen.notes == (f"signed by the write-only key {signer[:16]}",)
+    assert signer in {each.signer for each in Keys(target, full.config).all(full.sealing)}
+    assert attrs.evolve(seen, notes=()) == image
+    assert keeper.restore(full, seen) == data
+    assert keeper.used(full, seen).total == len(data)
+    assert keeper.verify(full).findings == ()
+    assert not any(b"secret" in content for content in target.objects.values())
+
+
+def test_it_can_read_nothing(full, writer, keeper):
+    mine, theirs = keeper.backup(writer, b"mine"), keeper.backup(full, b"theirs")
+    for attempt in (
+        writer.images,
+        writer.blobs,
+        lambda: writer.find("latest"),
+        lambda: writer.forget(theirs),
+        lambda: writer.marks,
+        lambda: verify(writer, None, read_data=False, tell=print, cancelled=lambda: False),
+        lambda: pruned(writer),
+    ):
+        with pytest.raises(WriteOnly, match="one can back up, and read nothing"):
+            attempt()
+    records = dict(writer.records(exact=True))
+    assert [type(record) for record in records.values()] == [Veiled, Veiled]
+    assert [record.segments for record in records.values()] == [mine.segments, theirs.segments]
+    ring = writer.unlocked.ring
+    assert (ring.data, ring.opening) == (None, None)
+    assert ring.signing != full.unlocked.ring.signing
+
+
+def test_it_stores_nothing_twice_and_reuses_what_the_others_stored(full, writer, keeper, target):
+    shared, own = keeper.data(9, seed=1), keeper.data(9, seed=2)
+    keeper.backup(full, shared)
+    first = keeper.backup(writer, shared + own)
+    assert first.sizes.stored_size < 1.3 * len(own)
+    again = keeper.backup(open_repository(target, lambda: b"writer"), shared + own)
+    assert again.sizes.stored_size < 20_000
+    assert keeper.restore(full, full.images()[-1]) == shared + own
+
+
+def test_the_others_rely_on_it_only_after_all_of_it_was_read(full, writer, target, keeper):
+    data = keeper.data(12, seed=3)
+    image = keeper.backup(writer, data)
+    before = keeper.backup(full, data)
+    assert before.sizes.stored_size > image.sizes.stored_size / 2, "stored once more: nobody has looked at it"
+    stranger = admit(full, b"second")
+    more = keeper.data(12, seed=4)
+    keeper.backup(writer, more)
+    assert keeper.backup(stranger, more).sizes.stored_size > len(more) / 3
+    assert keeping(full).findings == ()
+    fresh = keeper.data(12, seed=5)
+    keeper.backup(writer, fresh)
+    assert keeping(full).findings == ()
+    again = open_repository(target, lambda: b"full")
+    assert keeper.backup(again, fresh).sizes.stored_size < 20_000
+    assert keeper.backup(stranger, fresh).sizes.stored_size < 20_000
+    for each in full.images():
+        assert keeper.restore(full, each) in (data, more, fresh)
+    assert keeper.verify(full).findings == ()
+
+
+def lying_pack(repository, number, claimed, truth):
+    """A pack and its segment that claim to hold ``claimed`` and hold ``truth``, signed as they should be."""
+    chunk_id = repository.ids.chunk(claimed)
+    builder = packs.PackBuilder()
+    builder.add(encoded_blob(repository.digests, BlobKind.CHUNK, chunk_id, len(truth), (Codec.RAW, truth)))
+    key = layout.pack_key(number, "00" * 16)
+    repository.target.put(key, builder.seal(repository.digests, key))
+    name = layout.segment_key(number, "00" * 16)
+    repository.target.put(name, segments.seal(repository.digests, name, [(key, builder.rows())]))
+    return key
+
+
+@pytest.fixture
+def lied(full, writer, keeper):
+    """A host that may only write claims to have what the others will store."""
+    data = bytes(range(256)) * 256
+    with writer.begin("liar") as session:
+        key = lying_pack(writer, session.number, data, b"?" * len(data))
+        session.commit(keeper.store(writer, session, b"an image"))
+    return data, key
+
+
+def test_a_lie_misleads_nobody_and_is_found(full, target, keeper, lied):
+    data, key = lied
+    image = keeper.backup(full, data)
+    assert keeper.restore(full, image) == data
+    result = keeping(full)
+    assert [finding.key for finding in result.findings] == [key]
+    assert image.id not in result.hurt_images
+    again = open_repository(target, lambda: b"full")
+    assert keeper.restore(again, keeper.backup(again, data)) == data
+
+
+def test_a_prune_never_lets_a_lie_stand_for_the_truth(full, target, keeper, lied):
+    data, _ = lied
+    first = keeper.backup(full, data + keeper.data(6, seed=7))
+    second = keeper.backup(full, data)
+    full.forget(first)
+    for _ in range(3):
+        again = open_repository(target, lambda: b"full")
+        pruned(again)
+        assert keeper.restore(again, second) == data
+        assert again.find(second.id) == second
+    assert {finding.key for finding in keeper.verify(again).findings} <= {lied[1]}
+
+
+def test_a_prune_keeps_what_it_stored_and_gives_back_the_rest(full, writer, target, keeper):
+    kept, gone = keeper.data(9, seed=1), keeper.data(9, seed=2)
+    image, other = keeper.backup(writer, kept), keeper.backup(writer, gone)
+    full.forget(other)
+    before = sum(map(len, target.objects.values()))
+    for _ in range(2):
+        pruned(full)
+    assert sum(map(len, target.objects.values())) < before * 0.7
+    assert keeper.restore(full, full.find(image.id)) == kept
+    assert keeper.backup(open_repository(target, lambda: b"writer"), kept).sizes.stored_size < 20_000
+    assert keeper.verify(full).findings == ()
+
+
+def test_joining_segments_vouches_for_nobody(full, writer, target, keeper):
+    chunks = [keeper.data(3, seed=seed) for seed in range(70)]
+    for data in chunks:
+        keeper.backup(writer, data)
+    pruned(full)
+    shelf = Shelf(target, full.digests)
+    shelf.take_listed_segments(unheard)
+    assert shelf.strangers().all()
+    assert np.count_nonzero(shelf.strangers()) >= 70
+
+
+def test_what_it_may_not_sign_is_not_believed(full, writer, target, keeper):
+    image = keeper.backup(full, b"precious")
+    with writer.begin("liar") as session:
+        key = session.commit_key
+        target.put(key, sealed_record(writer.digests, key, Upkeep(segments=(), replaces=image.segments)))
+        with pytest.raises(Damaged, match="may only write"):
+            list(full.records(exact=True))
+        session.abandon("")
+    del target.objects[key]
+    marks = Marks(target, writer.digests, True)
+    marks.protect(image)
+    assert {finding.problem for finding in keeper.verify(full).findings} == {
+        "it is signed by somebody who may only write"
+    }
+    for mark in [key for key in target.objects if key.startswith("marks/")]:
+        del target.objects[mark]
+    for kind, name, body in (
+        (ObjectKind.CHECK, layout.check_key("ab" * 16), {"at": "2026"}),
+        (ObjectKind.LIST, layout.list_key("ab" * 16), {"packs": [], "numbers": []}),
+    ):
+        data = b"".join(envelope.seal(writer.digests, kind, name, canonical.encode(body)))
+        with pytest.raises(Damaged, match="may only write"):
+            envelope.unseal(full.digests, data, name, kind)
+    writer.ledger().append_condemn([name for name in target.objects if name.startswith("packs/")])
+    with pytest.raises(Damaged, match="may only write"):
+        pruned(full)
+
+
+def test_its_own_password_changes_without_new_rights(full, writer, target):
+    keys = Keys(target, full.config)
+    opened = keys.unlock(lambda: b"writer")
+    keys.add(opened.ring, b"changed", "", writer.sealing, CHEAP)
+    again = open_repository(target, lambda: b"changed")
+    assert not again.sealing.may_read
+    assert [each.write_only for each in keys.all(full.sealing)].count(True) == 2
+    assert list(keys.damaged(full.sealing)) == []
