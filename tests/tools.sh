@@ -11,6 +11,7 @@ mke2fs e2fsprogs
 debugfs e2fsprogs
 losetup mount
 mount mount
+fuser psmisc
 unshare util-linux
 fsfreeze util-linux
 sfdisk fdisk

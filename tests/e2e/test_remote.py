@@ -6,10 +6,12 @@ import signal
 import subprocess
 from pathlib import Path
 
+import attrs
 import pytest
 
-from holdstill import Mode, RestoreRequest
-from holdstill.errors import HostKeyRefused, MachineLost, VolumeBusy, VolumeChanged, VolumeUnusable
+from holdstill import Mode, RestoreRequest, StaticMethod
+from holdstill.errors import HoldstillError, HostKeyRefused, MachineLost, VolumeBusy, VolumeChanged, VolumeUnusable
+from holdstill.model.fsck import FilesystemState
 from holdstill.pipeline.copying import Copier
 from holdstill_testing import volumes
 from holdstill_testing.conversations import Agreeing
@@ -98,6 +100,100 @@ def test_what_is_mounted_there_is_not_imaged_offline_nor_written_over(bench, dev
         with pytest.raises(VolumeBusy, match=f"in use: mounted on {place}"):
             bench.engine.restore(bench.url, onto(taken.image, there(device)), Agreeing())
         assert bench.back_up(there(place), mode=Mode.DYNAMIC).volume.device == device
+
+
+@pytest.fixture
+def mounted(device):
+    """Mounted there, with an option of its own; where."""
+    with volumes.mounted(device, "-o", "noatime") as place:
+        yield place
+
+
+def options_at(place):
+    """Of the mount, and of its file system."""
+    found = subprocess.run(["findmnt", "-no", "OPTIONS", place], capture_output=True, text=True).stdout
+    return set(found.strip().split(","))
+
+
+@pytest.mark.parametrize("method", StaticMethod)
+def test_what_is_mounted_there_is_made_static_and_put_back(bench, device, mounted, method, monkeypatch):
+    seen = []
+    copy = Copier.copy
+
+    def watched(self, windows, meter):
+        seen.append(options_at(mounted) if os.path.ismount(mounted) else None)
+        copy(self, windows, meter)
+
+    monkeypatch.setattr(Copier, "copy", watched)
+    before = options_at(mounted)
+
+    taken = bench.back_up(there(mounted), mode=Mode.STATIC, static_method=method)
+
+    assert (taken.mode, taken.volume.device) == (Mode.STATIC, device)
+    assert "ro" in seen[0] if method is StaticMethod.REMOUNT else seen == [None]
+    assert options_at(mounted) == before
+    assert {"rw", "noatime"} <= before
+    assert bench.nothing_is_held()
+
+
+def test_whoever_uses_it_there_is_in_the_way(bench, mounted):
+    with (mounted / "open").open("w"), pytest.raises(VolumeBusy, match=f"process {os.getpid()}"):
+        bench.back_up(there(mounted), mode=Mode.STATIC)
+    assert os.path.ismount(mounted)
+    assert bench.nothing_is_held()
+
+
+def test_a_part_that_is_mounted_there_could_not_be_mounted_again(bench, device, mounted, tmp_path):
+    (mounted / "part").mkdir()
+    (tmp_path / "bound").mkdir()
+    subprocess.run(["mount", "--bind", mounted / "part", tmp_path / "bound"], check=True)
+    try:
+        subprocess.run(["umount", mounted], check=True)
+        with pytest.raises(VolumeUnusable, match="shows only a part of it, /part"):
+            bench.back_up(there(device), mode=Mode.STATIC)
+    finally:
+        subprocess.run(["umount", tmp_path / "bound"], check=True)
+
+
+def test_a_connection_that_ends_while_it_is_held_and_recovered(bench, mounted, known_hosts, monkeypatch):
+    """There is no way back while it is read, and so none to give it back; later there is."""
+    key, copy = known_hosts.read_text(), Copier.copy
+    before = options_at(mounted)
+
+    def cut(self, windows, meter):
+        known_hosts.write_text("")
+        for master in masters():
+            os.kill(master, signal.SIGKILL)
+        copy(self, windows, meter)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Copier, "copy", cut)
+        with pytest.raises(HoldstillError):
+            bench.back_up(there(mounted), mode=Mode.STATIC, static_method=StaticMethod.UNMOUNT)
+    assert not os.path.ismount(mounted)
+    (left,) = bench.engine.recover(Agreeing())
+    assert not left.gone
+    assert left.by_hand.startswith("on ssh://there: mount ")
+
+    known_hosts.write_text(key)
+    (undone,) = bench.engine.recover(Agreeing())
+
+    assert undone.gone
+    assert options_at(mounted) == before
+    assert bench.nothing_is_held()
+
+
+def test_a_mounted_target_over_there_is_mounted_again(bench, volume, device, mounted):
+    taken = bench.back_up(there(device), mode=Mode.STATIC)
+    (mounted / "later").write_text("not in the image")
+
+    request = attrs.evolve(onto(taken.image, there(mounted)), unmount=True, fsck=True)
+    restored = bench.engine.restore(bench.url, request, Agreeing())
+
+    assert (restored.proved, restored.mounted) == (True, (str(mounted),))
+    assert restored.fsck.state is FilesystemState.CLEAN
+    assert not (mounted / "later").exists()
+    assert bench.nothing_is_held()
 
 
 def test_who_has_it_is_seen(bench, device):

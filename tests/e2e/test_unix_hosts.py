@@ -177,7 +177,7 @@ def test_a_snapshot_that_ran_full_is_never_committed(solaris: Site, monkeypatch:
     monkeypatch.setattr(Host, "live", lambda host: [live(host) for _ in range(40)])
 
     with pytest.raises(VolumeChanged, match="snapshot is gone"):
-        solaris.backup(mode=Mode.SNAPSHOT)
+        solaris.backup(mode=Mode.SNAPSHOT, snapshot_provider="fssnap")
 
     assert solaris.engine.images(solaris.repository) == []
     assert solaris.looks == solaris.looked
@@ -197,3 +197,13 @@ def test_through_the_command(site: Site, capsys: pytest.CaptureFixture[str]) -> 
 
     assert site.looks == site.looked
     assert site.content(site.there.spare) == truth
+
+
+def test_what_was_never_seen_is_asked_and_reported(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["providers", "--check", "sim://there"], site.make_engine) == 0
+
+    said = capsys.readouterr().out
+    assert f"on there ({site.there.platform})" in said
+    assert "AS-TAKEN: platforms: the mount table is understood" in said
+    assert "UNASKED: platforms: umount PLACE" in said
+    assert site.looks == site.looked

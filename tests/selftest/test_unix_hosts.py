@@ -1,6 +1,7 @@
 """The simulated hosts behave as their documents say, and what nobody can cite is on the page of the unproven."""
 
 import itertools
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -196,3 +197,9 @@ def test_the_page_has_every_recalled_text():
     page = (Path(__file__).parents[2] / "docs/explanation/unproven.md").read_text()
 
     assert page == unproven.page(), "python -m holdstill_testing.unix.unproven writes it"
+
+
+def test_the_list_of_the_check_is_the_page():
+    entries = resources.files("holdstill_platforms.checks").joinpath("recalled.json").read_text()
+
+    assert entries == unproven.entries(), "python -m holdstill_testing.unix.unproven entries writes it"

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from holdstill.preferences.schema import Preference
     from holdstill.preferences.sources import Effective
     from holdstill.repository.trial import TargetReport
+    from holdstill.spi.checks import HostReport
     from holdstill.spi.conversation import Conversation
     from holdstill.spi.passwords import Passwords
 
@@ -111,6 +112,7 @@ _HOME: Final = {
     "preferences.schema": ("Preference",),
     "preferences.sources": ("Effective",),
     "repository.trial": ("TargetReport",),
+    "spi.checks": ("HostReport",),
     "spi.conversation": ("Conversation",),
     "spi.passwords": ("Passwords",),
 }
@@ -136,6 +138,7 @@ __all__ = [
     "Finding",
     "Freshness",
     "HoldstillError",
+    "HostReport",
     "HurtRanges",
     "Image",
     "ImageCopy",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,6 @@ from holdstill.model.results import (
     CopyResult,
     Domain,
     Freshness,
-    MapResult,
     PruneResult,
     RepositoryFacts,
     RestoreResult,
@@ -42,12 +41,13 @@ from holdstill.model.results import (
 from holdstill.model.volume import Mode, VolumeFacts
 from holdstill.pipeline.away import asking
 from holdstill.pipeline.backup import Backup
+from holdstill.pipeline.checking import checked
 from holdstill.pipeline.finding import absolute_of, find
 from holdstill.pipeline.importing import Import
 from holdstill.pipeline.numbers import in_own_journal, journalled, void_own_past
 from holdstill.pipeline.recover import Recovered, heal, recover
 from holdstill.pipeline.restore import Restore
-from holdstill.pipeline.survey import SurveyedMap, survey
+from holdstill.pipeline.survey import SurveyedMap, mapped
 from holdstill.pipeline.together import Together
 from holdstill.pipeline.transfer import Transfer
 from holdstill.pipeline.workers import cores
@@ -66,6 +66,7 @@ from holdstill.repository.repository import Repository
 from holdstill.repository.trial import TargetReport, try_target
 from holdstill.repository.upkeep import prune
 from holdstill.repository.verify import verify
+from holdstill.spi.checks import HostReport
 from holdstill.spi.conversation import Conversation
 from holdstill.spi.passwords import Passwords
 
@@ -274,24 +275,9 @@ class Engine:
 
     # --- this host ------------------------------------------------------------------------------
 
-    @contextmanager
-    def map(self, volume: str) -> Iterator[SurveyedMap]:
+    def map(self, volume: str) -> AbstractContextManager[SurveyedMap]:
         """Which blocks of a volume are in use. The volume is read as it is, whoever writes to it."""
-        found = find(self._plugins, volume)
-        with (
-            found.open_reader(exclusive=False) as reader,
-            survey(self._plugins, reader, found.facts, None, self._state.scratch) as surveyed,
-        ):
-            facts = attrs.evolve(found.facts, filesystem=surveyed.filesystem)
-            result = MapResult(
-                facts,
-                surveyed.filesystem,
-                surveyed.block_size,
-                surveyed.used_size,
-                surveyed.whole_volume_because,
-                surveyed.notes,
-            )
-            yield SurveyedMap(result, surveyed)
+        return mapped(self._plugins, find(self._plugins, volume), self._state.scratch)
 
     def volumes(self) -> list[VolumeFacts]:
         """Every volume of this host that could be imaged. Raises ``NoProvider`` without a platform plugin."""
@@ -300,6 +286,10 @@ class Engine:
     def providers(self) -> list[PluginRow]:
         """Every plugin, working or broken."""
         return self._plugins.rows()
+
+    def check_host(self, machine: str | None = None) -> HostReport:
+        """What the plugins take for so, asked of this host or of a machine (``ssh://host``). Changes nothing."""
+        return checked(self._plugins, machine, __version__)
 
     def recover(self, talk: Conversation) -> list[Recovered]:
         """Let go of what killed runs of this host left held. Harmless to repeat; runs that live are left alone."""
@@ -382,7 +372,8 @@ class Engine:
 
     def _names(self, volume: str) -> Names:
         try:
-            return Names.of(find(self._plugins, volume).facts)
+            found = find(self._plugins, volume)
+            return Names.of(found.facts, found.machine)
         except VolumeError:
             return Names(absolute_of(volume), identity=volume)
 

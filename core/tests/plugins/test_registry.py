@@ -13,6 +13,7 @@ from holdstill.model.volume import FilesystemFacts, Mode
 from holdstill.plugins.hookspecs import API, hookimpl
 from holdstill.plugins.registry import Plugins
 from holdstill.spi.activation import Activation
+from holdstill.spi.checks import HostCheck, Settled
 from holdstill.spi.compatibility import Compatibility
 from holdstill.spi.holds import Undone, UndoState
 from holdstill.spi.manager import Manager
@@ -404,3 +405,17 @@ def test_the_remedy_for_an_installed_but_broken_helper(install, monkeypatch):
     assert reason.endswith(
         "holdstill-filesystems is installed, but its plugin cannot be used: switched off by HOLDSTILL_BLOCK"
     )
+
+
+# --- check_host ---------------------------------------------------------------------------------
+
+
+def test_every_plugin_that_applies_is_asked_what_it_takes_for_so():
+    check = HostCheck("a", "ls", "b", Settled.UNASKED)
+    plugins = Plugins.of(
+        Plugin("one", check_host=[check]), Plugin("two", check_host=[]), Plugin("aix", applies_here=False, check_host=1)
+    )
+
+    assert plugins.check_host(NoRunner()) == [("one", check)]
+    with pytest.raises(PluginError, match="check_host returned"):
+        Plugins.of(Plugin("bad", check_host=["no check"])).check_host(NoRunner())

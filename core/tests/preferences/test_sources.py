@@ -15,6 +15,7 @@ from holdstill.preferences.reading import understood
 from holdstill.preferences.said import Member, OptionsFile
 from holdstill.preferences.schema import schema
 from holdstill.preferences.sources import Layer, Names, Sources
+from holdstill_testing.fakes.memory_machine import MemoryMachine
 
 HOME = Names("/dev/vg0/home", "dm:LVM-1", frozenset({"/dev/dm-3", "/home"}))
 POSSIBLE = {
@@ -201,3 +202,16 @@ def test_a_section_speaks_of_a_volume_by_any_of_its_names(names, tmp_path, secti
 
 def test_a_volume_without_identity_is_not_everybodys():
     assert not attrs.evolve(HOME, identity="").match("")
+
+
+def test_the_names_of_a_volume_of_another_machine_are_none_of_ours():
+    """A section for our own /home is not for the /home over there."""
+    facts = VolumeFacts(
+        "ssh://host/home", "/dev/sda1", VolumeKind.BLOCK, 1, mounts=(Mount("/home", "ext4"),), identity="ssh://host/x"
+    )
+    names = Names.of(facts, MemoryMachine("ssh://host", "sunos5"))
+
+    assert not any(names.match(each) or names.fit(each) for each in ("/home", "/dev/sda1", "/dev/*", "/*"))
+    assert all(names.match(each) for each in ("ssh://host/home", "ssh://host/dev/sda1", "ssh://host/x"))
+    assert names.fit("ssh://host/dev/*")
+    assert Sources().effective(names)["on-no-snapshot"] == "static"

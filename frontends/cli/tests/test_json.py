@@ -48,6 +48,7 @@ def test_every_command_keeps_to_its_schema(checked, volume, tmp_path):
     assert {"storage", "platforms"} <= {
         each["name"] for each in checked("result-providers", "providers").result["providers"]
     }
+    assert checked("result-providers", "providers", "--check").result["checks"]
     assert checked("result-target-check", "target", "check", tmp_path / "trial").result["properties"]["put_if_absent"]
     assert checked("result-recover", "recover").result["recovered"] == []
     other = tmp_path / "another"

@@ -70,14 +70,23 @@ def wrong(found, truth, was, size):
 
 @settings(max_examples=rounds(600), deadline=None)
 @given(
-    writes=WRITES, pace=PACE, ranges=RANGES, internal=st.booleans(), room=st.integers(4, 30), newer=st.integers(-1, 30)
+    writes=WRITES,
+    pace=PACE,
+    ranges=RANGES,
+    internal=st.booleans(),
+    room=st.integers(4, 30),
+    newer=st.integers(-1, 30),
+    batch=st.sampled_from([2, 3, 4096]),
 )
-def test_what_is_read_is_what_was_there_or_known_to_be_lost(asked, writes, pace, ranges, internal, room, newer):
-    """``room``: of the store, so that it may run full. ``newer``: when somebody makes a snapshot of it too."""
+def test_what_is_read_is_what_was_there_or_known_to_be_lost(asked, writes, pace, ranges, internal, room, newer, batch):
+    """``room``: of the store, so that it may run full. ``newer``: when somebody makes a snapshot of it too. ``batch``:
+    how much of the list of what has moved is told at once.
+    """
     world = World(internal=internal)
     truth, was = bytes(world.fs.volume.content), frozenset(world.fs.allocated)
     with pytest.MonkeyPatch.context() as patch:
         asked(patch, world)
+        patch.setattr(extentinfo, "BATCH", batch)
         chosen = {"jfs2.extents": "fscntl", "jfs2.snapshot": "internal" if internal else "external"}
         still = hold(world.volume(), world.request(settings=chosen))
         world.fs.snapshots[0].room = room if not internal else world.fs.blocks
@@ -234,6 +243,51 @@ def test_many_extents_are_asked_for_again_and_again(made, monkeypatch):
     for number in range(0, 24, 2):
         world.fs.write(number, b"\x77" * 4096)
     assert wrong(read(world, still, [(40000, 9)]), truth, was, 4096) is None
+    still.release()
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["forwards", "backwards too"])
+def test_extents_that_grow_together_between_two_parts_of_the_list(made, monkeypatch, before):
+    """Block 8 had moved, and in the second part it belongs to an extent that begins in the first, or before that."""
+    monkeypatch.setattr(extentinfo, "BATCH", 2)
+    world = made()
+    still = hold(world.volume(), world.request())
+    kept = world.fs.snapshots[0]
+    kept.moved.update({0: 10, 4: 16, 8: 20})
+    kept.store[20 * 4096 : 21 * 4096] = b"\x42" * 4096
+    ask, parts = world.extentinfo, []
+
+    def growing(vfs, command, head, extents):
+        ask(vfs, command, head, extents)
+        parts.append(len(extents))
+        if parts.count(2 * 32) == 1:
+            kept.moved.update({5: 17, 6: 18, 7: 19} | ({3: 15} if before else {}))
+
+    monkeypatch.setattr(kernel, "extentinfo", growing)
+    with still.open_reader() as reader:
+        assert reader.read(8 * 4096, 4096) == b"\x42" * 4096
+    kept.moved.clear()
+    still.release()
+
+
+def test_a_list_that_never_fits_together_ends_it(made, monkeypatch):
+    monkeypatch.setattr(extentinfo, "BATCH", 2)
+    world = made()
+    still = hold(world.volume(), world.request())
+    kept = world.fs.snapshots[0]
+    ask, count = world.extentinfo, []
+
+    def moving(vfs, command, head, extents):
+        kept.moved.clear()
+        count.append(1)
+        kept.moved.update({at + len(count) % 7: at + 4 for at in (0, 8, 16)})
+        ask(vfs, command, head, extents)
+
+    monkeypatch.setattr(kernel, "extentinfo", moving)
+    with still.open_reader() as reader, pytest.raises(ReadFault, match="another list each time"):
+        reader.read(0, reader.size)
+    kept.moved.clear()
+    assert "another list" in still.untrue()
     still.release()
 
 

@@ -19,6 +19,7 @@ from holdstill.pipeline.auditing import sample
 from holdstill.pipeline.spool import MapSpool
 from holdstill.plugins.registry import Plugins
 from holdstill.spi.reader import Reader
+from holdstill.spi.volume import Volume
 
 
 @attrs.frozen
@@ -63,6 +64,24 @@ class SurveyedMap:
     def windows(self) -> Iterator[Extents]:
         """The used bytes, ascending, window by window."""
         return self._surveyed.windows()
+
+
+@contextlib.contextmanager
+def mapped(plugins: Plugins, volume: Volume, scratch: Path) -> Iterator[SurveyedMap]:
+    """Which blocks of a volume are in use, read as it is, whoever writes to it."""
+    with (
+        volume.open_reader(exclusive=False) as reader,
+        survey(plugins, reader, volume.facts, None, scratch) as surveyed,
+    ):
+        result = MapResult(
+            attrs.evolve(volume.facts, filesystem=surveyed.filesystem),
+            surveyed.filesystem,
+            surveyed.block_size,
+            surveyed.used_size,
+            surveyed.whole_volume_because,
+            surveyed.notes,
+        )
+        yield SurveyedMap(result, surveyed)
 
 
 def survey(

@@ -20,6 +20,7 @@ from holdstill.model.fsck import FilesystemCheck
 from holdstill.model.image import Image
 from holdstill.model.volume import FilesystemFacts, VolumeFacts
 from holdstill.spi.activation import Activation
+from holdstill.spi.checks import HostCheck
 from holdstill.spi.compatibility import Compatibility
 from holdstill.spi.holds import Undone
 from holdstill.spi.machine import Machine
@@ -69,6 +70,13 @@ def identify(path: str, runner: Runner, machine: Machine | None) -> Volume | Non
 @hookspec
 def list_volumes(runner: Runner) -> list[VolumeFacts]:  # type: ignore[empty-body]
     """Every volume of this host that could be imaged, for ``holdstill volumes``."""
+
+
+@hookspec
+def check_host(runner: Runner, machine: Machine | None) -> list[HostCheck]:  # type: ignore[empty-body]
+    """What the plugin takes for so on this host, or on ``machine``, asked of it: for ``holdstill providers --check``.
+    Changes nothing.
+    """
 
 
 @hookspec

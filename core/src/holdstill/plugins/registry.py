@@ -35,6 +35,7 @@ from holdstill.plugins.selection import (
 )
 from holdstill.plugins.shelf import Shelf, expect, fault
 from holdstill.spi.activation import Activation
+from holdstill.spi.checks import HostCheck
 from holdstill.spi.compatibility import Compatibility
 from holdstill.spi.holds import Undone, UndoState
 from holdstill.spi.machine import Machine
@@ -141,6 +142,14 @@ class Plugins:
                 expect(plugin, "list_volumes", VolumeFacts, facts)
                 volumes.append(facts)
         return volumes
+
+    def check_host(self, runner: Runner, machine: Machine | None = None) -> list[tuple[str, HostCheck]]:
+        """What each plugin takes for so, asked of this host or of a machine: with the plugin's name."""
+        found: list[tuple[str, HostCheck]] = []
+        for plugin in serving(self._shelf.plugins, "check_host", machine):
+            checks = self._ask(plugin, "check_host", list, runner=runner, machine=machine)
+            found += [(plugin.info.name, expect(plugin, "check_host", HostCheck, check)) for check in checks]
+        return found
 
     # --- used blocks ----------------------------------------------------------------------------
 

@@ -6,7 +6,9 @@ import difflib
 import enum
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -15,6 +17,9 @@ from holdstill.model.volume import VolumeFacts
 from holdstill.preferences.patterns import fits, is_wild
 from holdstill.preferences.said import Member, OptionsFile, Rule, Unknown
 from holdstill.preferences.schema import Preference, Value, schema, text
+
+if TYPE_CHECKING:
+    from holdstill.spi.machine import Machine  # brings numpy, which who only asks for preferences does not need
 
 
 class Layer(enum.StrEnum):
@@ -85,17 +90,24 @@ class Names:
     """Its device and the mounts of it, links followed."""
     spelt: frozenset[str] = frozenset()
     """The same, as the system spells them."""
+    system: str = sys.platform
+    """Whose defaults hold for it."""
 
     @classmethod
-    def of(cls, facts: VolumeFacts) -> Names:
-        """Of a volume that is here. A bind mount of a part is no name of the whole."""
+    def of(cls, facts: VolumeFacts, machine: Machine | None = None) -> Names:
+        """Of a volume that is here, or of a machine: there each of its names has the machine's URL before it. A bind
+        mount of a part is no name of the whole.
+        """
         mounts = [mount.path for mount in facts.mounts if mount.root == "/" and not mount.namespace]
+        if machine is not None:
+            spelt = frozenset((facts.path, *(machine.url + each for each in (facts.device, *mounts))))
+            return cls(facts.path, facts.identity, frozenset(), spelt, machine.system)
         spelt = frozenset((facts.path, facts.device, *mounts))
         return cls(facts.path, facts.identity, frozenset(map(os.path.realpath, spelt)), spelt)
 
     def match(self, section: str) -> bool:
         """Does this section speak of the volume?"""
-        if section and section in (self.named, self.identity):
+        if section and section in (self.named, self.identity, *self.spelt):
             return True
         return section.startswith("/") and os.path.realpath(section) in self.places
 
@@ -119,7 +131,7 @@ class Sources:
         the command. Within a layer what stands later is above; of all rules only one holds. Raises ``UsageError`` for
         an option that is none.
         """
-        table = schema()
+        table = schema(names.system) if names else schema()
         settings = {each.name: Setting(each.default) for each in table}
         rule = self._rule(names)
         for layer in (self._general(), _ruled(rule), self._sections(names), _given(table, options or {})):

@@ -8,6 +8,7 @@ from typing import Final
 from holdstill.model.fsck import FilesystemCheck
 from holdstill.model.volume import VolumeFacts
 from holdstill.plugins.hookspecs import hookimpl
+from holdstill.spi.checks import HostCheck
 from holdstill.spi.machine import Machine
 from holdstill.spi.provider import ProviderInfo
 from holdstill.spi.restore import RestoreTarget
@@ -61,6 +62,18 @@ def list_volumes(runner: Runner) -> list[VolumeFacts]:
     from holdstill_platforms.linux.identify import every_volume
 
     return every_volume()
+
+
+@hookimpl
+def check_host(runner: Runner, machine: Machine | None) -> list[HostCheck]:
+    """What is recalled of the other systems and was never seen; of this Linux, what its own programs say."""
+    from holdstill_platforms.checks import linux, recalled
+    from holdstill_platforms.unix.identify import system_of
+
+    system = system_of(machine.system if machine else sys.platform)
+    if system is not None:
+        return list(recalled.checks(system, runner))
+    return list(linux.checks(runner)) if machine is None else []
 
 
 @hookimpl

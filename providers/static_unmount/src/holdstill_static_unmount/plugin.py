@@ -29,7 +29,7 @@ def provider_info() -> ProviderInfo:
         modes=("static", "freeze"),
         applies_here=here,
         because="" if here else f"it knows Linux, AIX, HP-UX and Solaris, and this is {sys.platform}",
-        systems=_BY_COMMANDS,
+        systems=("linux", *_BY_COMMANDS),
     )
 
 

@@ -69,6 +69,11 @@ class Plugin:
         return self.answer("list_volumes")
 
     @hookimpl
+    def check_host(self) -> Any:
+        """The hook of this name."""
+        return self.answer("check_host")
+
+    @hookimpl
     def recognise(self, reader: Reader) -> Any:
         """The hook of this name."""
         return self.answer("recognise", reader)

@@ -100,6 +100,13 @@ TEXTS: Final = {
         template="{size}",
         settled_by="diskinfo -b /dev/rdisk/disk1",
     ),
+    "no disk": Text(
+        system="HP-UX",
+        when="diskinfo -b DISK, which there is not",
+        template="diskinfo: can't open {device}: No such file or directory",
+        code=1,
+        settled_by="diskinfo -b /dev/rdisk/nosuchdisk; echo $?",
+    ),
     "swap": Text(
         system="HP-UX",
         when="swapinfo -d",
@@ -126,6 +133,8 @@ class HpUx(Unix):
                 return _volume(host, device)
             case ("diskinfo", "-b", raw):
                 found = [disk for disk in host.disks.values() if disk.raw == raw]
+                if not found:
+                    raise Refusal(TEXTS["no disk"], device=raw)
                 return Answer(TEXTS["disk"].say(size=len(found[0].content) >> 10) + "\n")
             case ("swapinfo", "-d"):
                 return Answer(_SWAP_HEAD + "".join(f"{row}\n" for row in _swaps(host)))

@@ -8,7 +8,6 @@ that did not come into the buffer it was asked into. Any of it ends the still.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from typing import Final
 
 import attrs
@@ -32,6 +31,8 @@ EXTENT: Final = struct.Struct("=IIQQQ")
 _NEVER_WRITTEN: Final = 1
 #: so many extents are asked for at once
 BATCH: Final = 4096
+#: so often the list is read anew when its parts do not fit together
+_SCANS: Final = 100
 #: a file system of 16 TiB has not more blocks than this
 _MOST: Final = 1 << 36
 #: what the buffer is full of before the kernel writes to it
@@ -78,23 +79,40 @@ class KernelMoves(Moves):
     store: int
     place: str
 
-    def within(self, start: int, end: int) -> Iterator[Move]:
+    def within(self, start: int, end: int) -> list[Move]:
         """See ``Moves``."""
-        reached = 0
+        for _ in range(_SCANS):
+            found = self._listed(start, end)
+            if found is not None:
+                return found
+        raise self._odd("another list each time it is asked for the rest of it")
+
+    def _listed(self, start: int, end: int) -> list[Move] | None:
+        """None: extents grew together while the list was read part by part, and some may have been missed.
+
+        Each part begins with the last extent of the one before. Where that still begins at the same block, whatever
+        had moved behind it is in this part, also if it has grown together with it since.
+        """
+        found: list[Move] = []
+        last: int | None = None
         while True:
-            found = self._from(reached)
-            for offset, length, address in found:
-                if offset < reached or length == 0 or (offset + length) * self.block > self.size:
+            part = self._from(last or 0)
+            if last is not None and (not part or part[0][0] != last):
+                return None
+            if last is not None and found and found[-1].offset == last * self.block:
+                found.pop()
+            reached = last or 0
+            for offset, length, address in part:
+                if offset < reached or (offset + length) * self.block > self.size:
                     raise self._odd(f"an extent of {length} blocks at block {offset}, after block {reached}")
                 if address * self.unit + length * self.block > self.store:
                     raise self._odd(f"an extent that lies at {address} of the snapshot, outside of it")
                 reached = offset + length
-                if offset * self.block >= end:
-                    return
-                if reached * self.block > start:
-                    yield Move(offset * self.block, length * self.block, address * self.unit)
-            if len(found) < BATCH:
-                return
+                if offset * self.block < end and reached * self.block > start:
+                    found.append(Move(offset * self.block, length * self.block, address * self.unit))
+            if len(part) < BATCH or part[-1][0] * self.block >= end or part[-1][0] == last:
+                return found
+            last = part[-1][0]
 
     def _from(self, reached: int) -> list[tuple[int, int, int]]:
         """At most ``BATCH`` extents from this block on: offset, length, address. Fewer: these were the last."""

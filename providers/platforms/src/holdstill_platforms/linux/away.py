@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 
 from holdstill.errors import VolumeBusy, VolumeDenied, VolumeMissing, VolumeUnusable
-from holdstill.model.volume import VolumeFacts, VolumeKind
+from holdstill.model.volume import Mount, VolumeFacts, VolumeKind
 from holdstill.spi.machine import Machine
 from holdstill.spi.reader import Reader
 from holdstill.spi.runner import Runner
@@ -58,6 +58,14 @@ class AwayVolume(Volume):
         """A writer. Raises ``VolumeBusy`` naming who uses it."""
         self._unless_in_use("unmount it (`--unmount`) or stop what uses it, then restore again")
         return self.machine.open_writer(self.facts.device, self.facts.size)
+
+    def users(self) -> tuple[str, ...]:
+        """The processes that use what is mounted, so far as there is a ``fuser`` that sees them."""
+        found: dict[str, None] = {}
+        for mount in self.facts.mounts:
+            ran = self.runner.ask(["fuser", "-m", mount.path], limit=_LIMIT)
+            found |= dict.fromkeys(ran.out.split())
+        return tuple(f"process {process}" for process in found)
 
     def unmount(self) -> None:
         """Unmount every mount of it, deepest first. Raises ``VolumeBusy``."""
@@ -127,12 +135,12 @@ def identify(path: str, runner: Runner, machine: Machine) -> AwayVolume:
         kind=VolumeKind.BLOCK,
         size=int(found.said["size"]) * 512,  # sectors of 512 bytes, whatever the device's are
         logical_sector=int(found.said.get("queue/logical_block_size", "512")),
-        mounts=tuple(row.as_mount() for row in mounts),
+        mounts=tuple(_as_typed(row) for row in mounts),
         nested=tuple(row.as_mount() for row in mountinfo.below(mounts, list(rows))),
         holders=tuple(found.holders(device)),
         serial=found.said.get("device/serial", "") or found.said.get("wwid", ""),
         identity=f"{machine.url}/{found.identity(device)}",
-        facts={"read_only": "yes"} if found.said.get("ro") == "1" else {},
+        facts={"system": "Linux", **({"read_only": "yes"} if found.said.get("ro") == "1" else {})},
     )
     return AwayVolume(facts, number, machine, runner)
 
@@ -196,3 +204,9 @@ class _Told:
 
 def _numbered(row: MountRow) -> str:
     return f"{os.major(row.device)}:{os.minor(row.device)}"
+
+
+def _as_typed(row: MountRow) -> Mount:
+    """With the options of the mount and of its file system together, as they are given to ``mount``."""
+    own, whole = row.options.split(","), row.super_options.split(",")
+    return attrs.evolve(row.as_mount(), options=",".join(dict.fromkeys([*own, *(set(whole) - {"rw", "ro"})])))

@@ -25,6 +25,12 @@ def the_mount(volume: Volume) -> Mount:
         raise VolumeUnusable(
             f"it is mounted in several places: {places}", subject=facts.path, next_step="unmount all but one of them"
         )
+    if facts.mounts[0].root != "/":
+        raise VolumeUnusable(
+            f"{facts.mounts[0].path} shows only a part of it, {facts.mounts[0].root}",
+            subject=facts.path,
+            next_step="take it by a snapshot, or as it is (--mode dynamic)",
+        )
     if facts.nested:
         below = ", ".join(f"{mount.path} ({mount.filesystem})" for mount in facts.nested)
         raise VolumeBusy(f"mounted below it: {below}", subject=facts.path, next_step="unmount those first")

@@ -41,6 +41,7 @@ class System:
 
 
 SYSTEMS: Final = (
+    System("Linux", "-t", shown_only=("seclabel",)),  # from afar alone: what it has mounted here is held by its kernel
     System("AIX", "-v"),
     System("HP-UX", "-F", shown_only=("dev=",)),
     System("Solaris", "-F", shown_only=("dev=",), lockable=("ufs",)),
