@@ -13,6 +13,8 @@ losetup mount
 mount mount
 fuser psmisc
 unshare util-linux
+findmnt util-linux
+lsblk util-linux
 fsfreeze util-linux
 sfdisk fdisk
 mkfs.xfs xfsprogs

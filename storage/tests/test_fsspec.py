@@ -99,11 +99,6 @@ def test_a_service_whose_library_is_missing_is_unfit():
     assert "gcsfs" in told.value.next_step
 
 
-def test_what_writes_in_place_is_not_offered():
-    with pytest.raises(TargetUnfit, match="not known to be whole"):
-        storage_target("sftp://user:hunter2@host/folder")
-
-
 def test_where_creates_are_not_proven_exclusive_they_are_refused(url):
     target = FsspecTarget(urls.parse(url))
     target.properties = type(target.properties)(target.properties.durability, False, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,12 +37,25 @@ class Access:
     _unlocked: dict[str, Unlocked] = attrs.field(factory=dict, repr=False)
 
     def create(
-        self, url: str, *, chunk_size: int | None, digest: str | None, password: bytes | None, label: str
+        self,
+        url: str,
+        *,
+        chunk_size: int | None,
+        digest: str | None,
+        password: bytes | None,
+        label: str,
+        lock_for: dt.timedelta | None,
     ) -> RepositoryFacts:
         """See ``Engine.init``."""
         with self.plugins.storage_target(url) as target:
             config = create(
-                target, chunk_size=chunk_size, digest=digest, password=password, label=label, cost=self.cost
+                target,
+                chunk_size=chunk_size,
+                digest=digest,
+                password=password,
+                label=label,
+                cost=self.cost,
+                lock_for=lock_for,
             ).config
             SeenRepositories(self.state).forget(target.url)
             return RepositoryFacts(
@@ -52,6 +66,7 @@ class Access:
                 config.single_writer,
                 target.properties.durability.value,
                 config.is_sealed,
+                config.lock_for,
             )
 
     @contextmanager
@@ -82,6 +97,10 @@ class Access:
         with contextlib.suppress(HoldstillError):
             return self.state.repositories
         return None
+
+    def forget(self, url: str) -> None:
+        """Ask for the password of this target's repository anew."""
+        self._unlocked.pop(url, None)
 
     def _ask(self, url: str) -> bytes:
         if (given := self.passwords()) is None:
@@ -149,9 +168,8 @@ class KeyChain:
     def change(self, url: str, password: bytes) -> str:
         """Another password in the place of the one in use; the new key's id. No data is rewritten."""
         with self._opened(url) as (repository, keys, unlocked):
-            label = next((each.label for each in keys.all(repository.sealing) if each.id == unlocked.key), "")
-            new = keys.add(unlocked.ring, password, label, repository.sealing, self._access.cost)
-            repository.target.delete(layout.key_key(unlocked.key))
+            new = keys.change(unlocked, password, repository.sealing, self._access.cost)
+            self._access.forget(repository.target.url)
             return new
 
     @contextmanager

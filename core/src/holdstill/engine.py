@@ -104,11 +104,14 @@ class Engine:
         digest: str | None = None,
         password: bytes | None = None,
         label: str = "",
+        lock_for: timedelta | None = None,
     ) -> RepositoryFacts:
-        """Make a repository; with a ``password`` a sealed one, whose first key is called ``label``. Raises
-        ``RepositoryExists``, ``UsageError`` for a size or digest that there is not, ``TargetError``.
+        """Make a repository; with a ``password`` a sealed one, whose key is called ``label``; with ``lock_for`` nobody
+        can delete for so long what is stored. Raises ``RepositoryExists``, ``UsageError``, ``TargetUnfit``.
         """
-        return self._access.create(url, chunk_size=chunk_size, digest=digest, password=password, label=label)
+        return self._access.create(
+            url, chunk_size=chunk_size, digest=digest, password=password, label=label, lock_for=lock_for
+        )
 
     @property
     def keys(self) -> KeyChain:
@@ -116,9 +119,7 @@ class Engine:
         return KeyChain(self._access)
 
     def check_target(self, url: str, talk: Conversation) -> TargetReport:
-        """Really try what the target behind ``url`` promises, below the key ``probe``. Never raises for a bad target:
-        it reports.
-        """
+        """Really try what the target behind ``url`` promises, below the key ``probe``. A bad one is reported."""
         with self._plugins.storage_target(url) as target:
             target.prepare()
             return try_target(target, tell=lambda trial: talk.tell(Noted(f"{trial.name}: {trial.outcome}", target.url)))
@@ -171,9 +172,8 @@ class Engine:
             ).run()
 
     def images(self, url: str, talk: Conversation | None = None) -> list[Image]:
-        """Every committed image, the oldest first.
-
-        A damaged record hides no other: it is told as a warning; without a conversation it is raised (``Damaged``).
+        """Every committed image, the oldest first. A damaged record hides no other: it is told as a warning; without a
+        conversation it is raised (``Damaged``).
         """
         with self._open(url) as repository:
             return repository.images(on_damage=None if talk is None else partial(_warn, talk))

@@ -6,6 +6,7 @@ and, beside it, ``error.next_step``; scripts rely on ``error.id``, which never c
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 from typing import ClassVar
 
@@ -248,6 +249,16 @@ class TargetDenied(TargetError, PermissionError):
     """The target refuses: credentials or rights."""
 
     id = "target.denied"
+
+
+class TargetLocked(TargetDenied):
+    """The object is locked until a date, and cannot be deleted before."""
+
+    id = "target.locked"
+
+    def __init__(self, message: str, *, until: dt.datetime, subject: str = "", next_step: str = "") -> None:
+        super().__init__(message, subject=subject, next_step=next_step)
+        self.until = until
 
 
 class TargetUnfit(TargetError):

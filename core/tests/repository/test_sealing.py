@@ -29,7 +29,9 @@ from holdstill.repository.keyring import Keyring
 from holdstill.repository.keys import Cost, Keys, _Wrapped
 from holdstill.repository.layout import BlobKind, ObjectKind
 from holdstill.repository.opening import create, open_repository
+from holdstill.repository.prune import Prune
 from holdstill.repository.sealing import PLAIN, Sealed, Signer
+from holdstill.repository.verify import verify
 from holdstill_testing.fakes.memory_target import MemoryTarget
 from holdstill_testing.torture import full
 
@@ -164,6 +166,32 @@ def test_nothing_that_is_stored_shows_what_it_is(sealed, target, keeper):
         assert not any(secret in content or secret.hex().encode() in content for content in target.objects.values())
 
 
+def test_a_prune_copies_what_is_sealed_and_gives_back_the_rest(sealed, target, keeper):
+    kept, gone = keeper.data(4, seed=1), keeper.data(24, seed=2)
+    both, alone = keeper.backup(sealed, kept + gone), keeper.backup(sealed, kept)
+    before = sum(map(len, target.objects.values()))
+    sealed.forget(both)
+    for _ in range(2):
+        work = Prune(open_again(target), lambda event: None, lambda: False, 0.9)
+        work.run(work.choose())
+    assert sum(map(len, target.objects.values())) < before / 2
+    again = open_again(target)
+    assert keeper.restore(again, again.find(alone.id)) == kept
+    assert keeper.verify(again).findings == ()
+    assert keeper.backup(again, kept).sizes.stored_size < 20_000
+
+
+def test_damage_is_healed_by_the_next_backup(sealed, target, keeper):
+    data = keeper.data(9, seed=3)
+    image = keeper.backup(sealed, data)
+    pack = max((key for key in target.objects if key.startswith("packs/")), key=lambda key: len(target.objects[key]))
+    target.objects[pack] = target.objects[pack][:200] + b"?" + target.objects[pack][201:]
+    result = verify(sealed, None, read_data=True, tell=lambda event: None, cancelled=lambda: False, keep=True)
+    assert result.hurt_images == (image.id,)
+    again = open_again(target)
+    assert keeper.restore(again, keeper.backup(again, data)) == data == keeper.restore(again, image)
+
+
 def test_no_key_and_nonce_are_used_twice(target, keeper, monkeypatch):
     used = []
     encrypt = cipher.encrypt
@@ -246,6 +274,7 @@ def test_what_a_hostile_key_may_cost_is_bounded(sealed, target):
         (0, 8, 1),
         (1 << 17, 0, 1),
         (2, 1, 0),
+        (2, 1 << 21, 4),
     ):
         value = canonical.decode(framed.body, key) | {"cost": {"n": n, "r": r, "p": p}}
         body = canonical.encode(value)
@@ -261,6 +290,10 @@ def test_no_more_keys_are_tried_than_there_may_be(sealed, target, monkeypatch):
         keys.add(sealed.unlocked.ring, b"%d" % number, "", sealed.sealing, CHEAP)
     with pytest.raises(UsageError, match="at most 32"):
         keys.add(sealed.unlocked.ring, b"one more", "", sealed.sealing, CHEAP)
+    opened = keys.unlock(lambda: b"7")
+    changed = keys.change(opened, b"seven", sealed.sealing, CHEAP)
+    assert {changed, *(each.id for each in keys.all(sealed.sealing))} >= {changed}
+    assert len(keys.all(sealed.sealing)) == 32
     (first, *_) = (key for key in target.objects if key.startswith("keys/"))
     for number in range(40):
         target.objects[layout.key_key(f"{number:032x}")] = target.objects[first]

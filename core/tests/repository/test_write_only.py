@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import attrs
 import numpy as np
 import pytest
@@ -20,6 +24,7 @@ from holdstill.repository.records import seal as sealed_record
 from holdstill.repository.rows import encoded_blob
 from holdstill.repository.verify import verify
 
+SCRIPT = Path(__file__).parents[3] / "docs/how-to/restore_image.py"
 CHUNK = 65536
 CHEAP = Cost(n=2, r=1, p=1)
 
@@ -62,6 +67,21 @@ def test_what_it_stores_the_others_can_restore(full, writer, target, keeper):
     assert keeper.used(full, seen).total == len(data)
     assert keeper.verify(full).findings == ()
     assert not any(b"secret" in content for content in target.objects.values())
+
+
+def test_the_stand_alone_script_restores_what_it_stored(full, writer, target, keeper, tmp_path, monkeypatch):
+    data = keeper.data(30, seed=1)
+    image = keeper.backup(writer, data)
+    for key, whole in target.objects.items():
+        (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / key).write_bytes(whole)
+    for password, code in (("full", 0), ("writer", 1)):
+        monkeypatch.setenv("HOLDSTILL_PASSWORD", password)
+        words = [sys.executable, "-I", SCRIPT, tmp_path, image.id, tmp_path / password]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+    assert "may only write" in done.stderr
+    assert (tmp_path / "full").read_bytes() == data
 
 
 def test_it_can_read_nothing(full, writer, keeper):

@@ -1,6 +1,7 @@
 """Every error becomes a sentence, a next step and its exit code. Stand-ins raise what a real engine rarely does."""
 
 import contextlib
+import datetime as dt
 import inspect
 import json
 import os
@@ -8,7 +9,7 @@ import os
 import pytest
 
 import holdstill.errors
-from holdstill.errors import HoldstillError, ReadFault
+from holdstill.errors import HoldstillError, ReadFault, TargetLocked
 from holdstill_cli.main import main
 
 KINDS = [kind for _, kind in inspect.getmembers(holdstill.errors, inspect.isclass) if issubclass(kind, HoldstillError)]
@@ -32,8 +33,8 @@ def _state(tmp_path, monkeypatch):
 
 
 def _make(kind):
-    place = {"offset": 4096, "length": 512} if issubclass(kind, ReadFault) else {}
-    return kind("it went wrong", subject="/dev/v", next_step="Do this.", **place)
+    more = {ReadFault: {"offset": 4096, "length": 512}, TargetLocked: {"until": dt.datetime.now(dt.UTC)}}
+    return kind("it went wrong", subject="/dev/v", next_step="Do this.", **more.get(kind, {}))
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.id)

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from holdstill import Engine, Passwords
+
 SECRET = "correct horse battery"
 OTHER = "staple in the cellar"
 
@@ -165,6 +167,33 @@ def test_copies_between_what_is_sealed_and_what_is_not(hold, sealed, file, other
     assert len(hold("images", "--json", "--password-file", other, repo=twin).result["images"]) == 1, "of one origin"
     assert hold("verify", "--read-data", "--password-file", other, repo=twin).code == 0
     assert "nobody is there to be asked" in hold("copy", "--to-repo", twin, repo=repo).err
+
+
+class Said(Passwords):
+    """A frontend of ours."""
+
+    def __init__(self):
+        self.text = SECRET
+        self.asked = 0
+
+    def is_given(self, url):
+        return True
+
+    def password(self, url):
+        self.asked += 1
+        return self.text.encode()
+
+
+def test_one_engine_asks_once_and_changes_its_key_twice(sealed, tmp_path):
+    engine = Engine(state=str(tmp_path / "state"))
+    engine.passwords = said = Said()
+    assert engine.images(str(sealed)) == engine.images(str(sealed)) == []
+    assert said.asked == 1
+    for said.text in (OTHER, "third"):
+        engine.keys.change(str(sealed), said.text.encode())
+        assert [each.current for each in engine.keys.facts(str(sealed))] == [True]
+    assert said.asked == 3
+    assert SECRET not in repr(vars(engine)) + repr(engine.keys)
 
 
 def test_a_secret_is_in_no_output_no_log_and_no_journal(hold, sealed, file, other, volume, tmp_path, monkeypatch):

@@ -21,6 +21,8 @@ _PARTS: Final = min(os.sysconf("SC_IOV_MAX"), 1024)
 _BIG: Final = 1 << 20
 #: a name that no object has, so that what a killed writer leaves is never taken for one
 HIDDEN: Final = ".new-"
+#: seconds after which a hidden file is nobody's. No put takes that long; one that did would fail, not lie.
+ABANDONED: Final = 24 * 3600
 
 _READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW

@@ -1,4 +1,4 @@
-"""A target behind any fsspec file system whose PUT is whole."""
+"""A target behind any fsspec file system."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from holdstill.errors import TargetError, TargetUnfit
 from holdstill.model.buffers import Buffer
 from holdstill.spi.target import KEY, Listed, Target, TargetProperties, check_key, check_prefix
 from holdstill_storage.errors import ends_early, missing, translated
-from holdstill_storage.kinds import KINDS
+from holdstill_storage.kinds import KINDS, UNKNOWN
 from holdstill_storage.urls import Place
 
 #: makes creates exclusive where all who could race are in this process: ``memory://``
@@ -28,14 +28,13 @@ class FsspecTarget(Target):
 
     def __init__(self, place: Place) -> None:
         self.url = place.shown
-        if (kind := KINDS.get(place.scheme)) is None:
-            raise TargetUnfit(
-                f"a put on {place.scheme} is not known to be whole or absent",
-                subject=self.url,
-                next_step=f"use a directory, or one of {', '.join(KINDS)}",
-            )
+        kind = KINDS.get(place.scheme, UNKNOWN)
         self.properties = TargetProperties(
-            durability=kind.durability, put_if_absent=kind.exclusive, fresh_listings=True, connections=kind.connections
+            durability=kind.durability,
+            put_if_absent=kind.exclusive,
+            fresh_listings=kind.known,
+            connections=kind.connections,
+            known=kind.known,
         )
         self._place = place
         with self._border("", "opening"):
@@ -106,6 +105,11 @@ class FsspecTarget(Target):
     def list(self, prefix: str) -> Iterator[Listed]:
         """What the file system finds below the folder, foreign names left out."""
         return self._listed(check_prefix(prefix))
+
+    def prepare(self) -> None:
+        """Make the folder, where there are folders."""
+        with self._border("", "making the folder"):
+            self._files.makedirs(self._folder, exist_ok=True)
 
     def _listed(self, prefix: str) -> Iterator[Listed]:
         with self._border(prefix, "listing"):

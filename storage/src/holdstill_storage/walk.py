@@ -9,11 +9,9 @@ from contextlib import suppress
 from typing import Final
 
 from holdstill.spi.target import KEY, Listed
-from holdstill_storage.files import HIDDEN
+from holdstill_storage.files import ABANDONED, HIDDEN
 
 _NAME: Final = re.compile(r"[a-z0-9-]{1,64}")
-#: seconds after which a hidden file is nobody's. No put takes that long; one that did would fail, not lie.
-_ABANDONED: Final = 24 * 3600
 
 
 def objects(root: int, prefix: str) -> Iterator[Listed]:
@@ -32,7 +30,7 @@ def sweep(root: int, *, now: float) -> None:
     """
     with suppress(OSError):
         for folder, entry in _files(root, ""):
-            if entry.name.startswith(HIDDEN) and entry.stat(follow_symlinks=False).st_mtime < now - _ABANDONED:
+            if entry.name.startswith(HIDDEN) and entry.stat(follow_symlinks=False).st_mtime < now - ABANDONED:
                 os.unlink(f"{folder}{entry.name}", dir_fd=root)
 
 

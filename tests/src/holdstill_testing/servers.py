@@ -66,10 +66,27 @@ def rclone_s3(folder: Path) -> Iterator[S3Server]:
 
 @contextlib.contextmanager
 def moto_s3(folder: Path) -> Iterator[S3Server]:
-    """``moto``'s server: honours conditions and locks, keeps everything in memory. Its log is in ``folder``."""
-    command = [_program("moto_server"), "-H", "127.0.0.1", "-p", "0"]
+    """``moto``, one request at a time: honours conditions and locks, keeps everything in memory. Its own server answers
+    several at once, and then two racing creates both win. Its log is in ``folder``.
+    """
+    command = [sys.executable, "-c", _MOTO]
     with _running(command, dict(os.environ), folder / "moto.log") as log:
         yield S3Server(f"http://127.0.0.1:{_port_said(log)}")
+
+
+_MOTO: Final = """
+import threading
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import run_simple
+
+moto, turn = DomainDispatcherApplication(create_backend_app), threading.Lock()
+
+def answer(environment, start):
+    with turn:
+        return list(moto(environment, start))
+
+run_simple("127.0.0.1", 0, answer, threaded=True)
+"""
 
 
 @attrs.frozen

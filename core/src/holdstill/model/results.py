@@ -172,6 +172,10 @@ class PruneResult:
     seconds: float
     images: tuple[Fate, ...] = ()
     """With a policy: what becomes of each image."""
+    locked_packs: int = 0
+    """Of the waiting ones those that the target keeps locked."""
+    locked_until: str | None = None
+    """RFC 3339 UTC: after that a prune can delete all of those."""
     warnings: tuple[str, ...] = ()
 
 
@@ -221,6 +225,8 @@ class RepositoryFacts:
     single_writer: bool
     durability: str
     is_sealed: bool
+    lock_for: int = 0
+    """Seconds for which nobody can delete what is stored; 0: nothing is locked."""
 
 
 @attrs.frozen

@@ -28,8 +28,14 @@ class Brings:
         return wanted in offered
 
 
+STORAGE: Final = (
+    "file", "s3", "sftp", "memory", "gs", "gcs", "abfs", "az", "adl", "arrow_hdfs", "box", "dask", "dbfs", "dropbox",
+    "ftp", "gdrive", "hdfs", "hf", "http", "https", "lakefs", "local", "oci", "oss", "smb", "tos", "webdav",
+    "webhdfs",
+)  # fmt: skip
+
 CATALOGUE: Final = (
-    Brings("holdstill-storage", "storage", schemes=("file", "memory", "s3", "gs", "gcs", "abfs", "az")),
+    Brings("holdstill-storage", "storage", schemes=STORAGE),
     Brings(
         "holdstill-filesystems",
         "filesystems",

@@ -36,6 +36,8 @@ class Config:
     """Ids in a full page."""
     single_writer: bool
     """The target cannot create exclusively: one process at a time is its users' promise."""
+    lock_for: int = 0
+    """Seconds for which nobody can delete what is stored; 0: no object is locked."""
 
     @classmethod
     def fresh(
@@ -46,6 +48,7 @@ class Config:
         digest: str | None,
         codec: str | None,
         is_sealed: bool = False,
+        lock_for: int = 0,
     ) -> Config:
         """A new repository's. Raises ``UsageError`` for settings that are none."""
         size = layout.DEFAULT_CHUNK_SIZE if chunk_size is None else chunk_size
@@ -63,6 +66,7 @@ class Config:
             pack_size=layout.DEFAULT_PACK_SIZE,
             fanout=layout.DEFAULT_FANOUT,
             single_writer=single_writer,
+            lock_for=lock_for,
         )
 
     @property
@@ -77,7 +81,10 @@ class Config:
         return envelope.frame(public_digest, sealing, CONFIG, head, body)
 
     def _as_json(self) -> dict[str, Any]:
-        return {**attrs.asdict(self), "key": self.key.hex()}
+        fields = {**attrs.asdict(self), "key": self.key.hex()}
+        if not self.lock_for:  # written only where it says something
+            del fields["lock_for"]
+        return fields
 
     @classmethod
     def unsealed(cls, data: bytes, sealing: Sealing | None = None) -> Config:
@@ -98,6 +105,7 @@ class Config:
             pack_size=fields.number("pack_size", layout.LARGEST_PACK),
             fanout=fields.number("fanout", layout.LARGEST_FANOUT),
             single_writer=fields.flag("single_writer"),
+            lock_for=fields.number_if_there("lock_for"),
         )
         fields.done()
         if config.digest not in digests.ALGORITHMS or config.codec not in codecs.WRITABLE:

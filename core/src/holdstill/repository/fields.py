@@ -61,6 +61,10 @@ class Fields:
             raise self.wrong(name, f"is not an integer from 0 to {largest}")
         return value
 
+    def number_if_there(self, name: str) -> int:
+        """An integer, or 0 where there is no such field: some are there only where they say something."""
+        return self.number(name) if name in self._left else 0
+
     def flag(self, name: str) -> bool:
         """True or false."""
         value = self._take(name)

@@ -10,7 +10,16 @@ from typing import Final
 
 import attrs
 
-from holdstill.errors import Damaged, FormatTooNew, KeyMissing, LastKey, ObjectMissing, PasswordWrong, UsageError
+from holdstill.errors import (
+    Damaged,
+    FormatTooNew,
+    KeyMissing,
+    LastKey,
+    ObjectMissing,
+    PasswordWrong,
+    RepositoryError,
+    UsageError,
+)
 from holdstill.model.buffers import Buffer
 from holdstill.model.results import KeyFacts
 from holdstill.repository import canonical, cipher, envelope, layout
@@ -27,6 +36,7 @@ MOST_KEYS: Final = 32
 #: what a hostile object may make us spend, in bytes and in passes
 _LARGEST_MEMORY: Final = 512 << 20
 _MOST_PASSES: Final = 4
+_LARGEST_R: Final = 64
 _LONGEST_PASSWORD: Final = 4096
 _SALT_DIGITS: Final = 64
 _LARGEST_KEY_OBJECT: Final = 64 << 10
@@ -47,7 +57,9 @@ class Cost:
 
     def is_bearable(self) -> bool:
         """May somebody else's object make us do that?"""
-        shaped = self.n >= 2 and self.n & (self.n - 1) == 0 and self.r >= 1 and 1 <= self.p <= _MOST_PASSES
+        shaped = (
+            self.n >= 2 and self.n & (self.n - 1) == 0 and 1 <= self.r <= _LARGEST_R and 1 <= self.p <= _MOST_PASSES
+        )
         return shaped and self.memory <= _LARGEST_MEMORY
 
 
@@ -162,10 +174,20 @@ class Keys:
             next_step="Try another password." if wrapped else "Without its keys nothing in it can be read by anybody.",
         )
 
+    def change(self, unlocked: Unlocked, password: bytes, by: Sealing, cost: Cost) -> str:
+        """Another password in the place of the one in use; the name of the new key. Raises ``Damaged``."""
+        label = next((each.label for each in self.all(by) if each.id == unlocked.key), "")
+        new = self._put(unlocked.ring, password, label, by, cost)
+        self._target.delete(layout.key_key(unlocked.key))
+        return new
+
     def add(self, ring: Keyring, password: bytes, label: str, by: Sealing, cost: Cost) -> str:
         """One more password; the name of its key. ``by``: what it is signed with. Raises ``UsageError``."""
         if len(list(self._listed())) >= MOST_KEYS:
             raise UsageError(f"a repository has at most {MOST_KEYS} keys", next_step="remove one that is not used")
+        return self._put(ring, password, label, by, cost)
+
+    def _put(self, ring: Keyring, password: bytes, label: str, by: Sealing, cost: Cost) -> str:
         wrapped = _Wrapped.wrap(ring, checked(password), label, cost)
         self._target.put(wrapped.key, wrapped.parts(by))
         again = _Wrapped.read(wrapped.key, self._target.get(wrapped.key), by)
@@ -241,6 +263,10 @@ def _signer(ring: Keyring) -> str:
 
 
 def _wrapping_key(password: bytes, salt: str, cost: Cost) -> bytes:
+    if not hasattr(hashlib, "scrypt"):
+        raise RepositoryError(
+            "this Python was built without scrypt", next_step="Use one that was built with OpenSSL 1.1 or newer."
+        )
     stretched = hashlib.scrypt(
         password,
         salt=bytes.fromhex(salt),

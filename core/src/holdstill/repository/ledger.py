@@ -48,6 +48,11 @@ class Condemn:
     numbers: frozenset[int]
     """Every pack of these writers."""
 
+    @property
+    def is_long(self) -> bool:
+        """Is it in an object of its own?"""
+        return len(self.packs) > _INLINE
+
     def names(self, pack: str) -> bool:
         """Is this pack on the list?"""
         split = layout.split_pack_key(pack)

@@ -6,13 +6,14 @@ in docs/explanation/concurrency.md; the steps have the names that they have ther
 
 from __future__ import annotations
 
+import datetime as dt
 import platform
 import time
 from collections.abc import Callable, Collection, Iterator
 
 import attrs
 
-from holdstill.errors import Cancelled, TargetDenied
+from holdstill.errors import Cancelled, TargetDenied, TargetLocked
 from holdstill.model.events import Event, Noted, StageStarted
 from holdstill.model.results import PruneResult
 from holdstill.repository.choosing import Choice, choose, room_of
@@ -38,6 +39,8 @@ class Prune:
     _kept: Kept = unkept
     standing: Standing = attrs.field(init=False)
     _began: float = attrs.field(factory=time.monotonic)
+    _locks: list[dt.datetime] = attrs.field(factory=list)
+    """Until when each of the packs is locked that could not be deleted."""
 
     def __attrs_post_init__(self) -> None:
         self._stage("prune")
@@ -141,6 +144,8 @@ class Prune:
                 raise Cancelled("the prune was ended")
             try:
                 self._repository.target.delete(self.standing.shelf.index.packs[place].key)
+            except TargetLocked as locked:
+                self._locks.append(locked.until)
             except TargetDenied as refused:
                 self._tell(Noted(f"it stays for now: {refused.message}", refused.subject))
             else:
@@ -175,6 +180,8 @@ class Prune:
                 f"{begin.host} ({begin.kind} {number})" for number, begin in sorted(self.standing.undecided.items())
             ),
             dry_run=dry_run,
+            locked_packs=len(self._locks),
+            locked_until=max(self._locks).astimezone(dt.UTC).isoformat() if self._locks else None,
             seconds=round(time.monotonic() - self._began, 3),
             warnings=(
                 *(f"cannot be read, so its pack stays: {each}" for each in repacked.lost),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 import platform
 import time
@@ -24,6 +25,7 @@ from holdstill.repository.layout import IMAGES
 from holdstill.repository.ledger import Begin, Ledger
 from holdstill.repository.loading import Shelf, unheard
 from holdstill.repository.local_index import LocalIndex
+from holdstill.repository.locks import Renewal
 from holdstill.repository.marks import Marks
 from holdstill.repository.probe import probe_exclusive_create
 from holdstill.repository.pulse import count_of
@@ -86,7 +88,15 @@ class Repository:
             pack_size=self.config.pack_size,
             fanout=self.config.fanout,
             exclusive=exclusive,
+            renewal=self._renewal(ledger),
         )
+
+    def _renewal(self, ledger: Ledger) -> Renewal | None:
+        if not self.config.lock_for:
+            return None
+        lists = (layout.list_key(entry.nonce) for entry in ledger.lists.values() if entry.is_long)
+        keys = [*map(layout.ledger_key, range(1, ledger.end + 1)), *lists]
+        return Renewal(self.target, dt.timedelta(seconds=self.config.lock_for), keys)
 
     def ledger(self, *, kept: bool = False) -> Ledger:
         """The ledger, nothing of it read yet; with ``kept`` what this host has read of it before is not read again."""

@@ -71,6 +71,10 @@ class Stock:
         split = layout.split_pack_key(self._shelf.index.packs[place].key)
         return split is not None and self._vouched.is_void(split[0])
 
+    def reused(self) -> list[str]:
+        """The keys of the packs of others that were relied on."""
+        return [self._shelf.index.packs[place].key for place in np.flatnonzero(self._reused).tolist()]
+
     def to_adopt(self) -> Iterator[tuple[str, Rows]]:
         """Reused packs that no record's segment names, and all orphans, with their rows.
 

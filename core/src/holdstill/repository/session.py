@@ -20,6 +20,7 @@ from holdstill.repository.index import Index
 from holdstill.repository.lanes import Lanes
 from holdstill.repository.layout import ZERO_ID, BlobKind
 from holdstill.repository.ledger import Begin
+from holdstill.repository.locks import Renewal
 from holdstill.repository.maps import MapWriter
 from holdstill.repository.needs import Needs
 from holdstill.repository.pages import TreeBuilder
@@ -55,6 +56,7 @@ class WriterSession:
         pack_size: int,
         fanout: int,
         exclusive: bool,
+        renewal: Renewal | None = None,
     ) -> None:
         self.number = number
         self.nonce = begin.nonce
@@ -67,6 +69,7 @@ class WriterSession:
         self._stock = stock
         self._fanout = fanout
         self._exclusive = exclusive
+        self._renewal = renewal
         self._uploads = Uploads(target, exclusive=exclusive)
         self._lanes = Lanes(number, digests, self._uploads, pack_size, self._packed)
         self._needs = Needs()
@@ -157,10 +160,19 @@ class WriterSession:
         is decided (``abandon`` then decides it, or finds that it was committed).
         """
         self.flush()
-        image = attrs.evolve(image, id=self.nonce, number=self.number, segments=tuple(self._lanes.segments))
+        image = attrs.evolve(
+            self._locked(image), id=self.nonce, number=self.number, segments=tuple(self._lanes.segments)
+        )
         commits.commit(self._target, self._digests, self.commit_key, image, exclusive=self._exclusive)
         self._decided = True
         return image
+
+    def _locked(self, image: Image) -> Image:
+        """What it relies on is locked long enough; what that took is noted."""
+        if self._renewal is None:
+            return image
+        self._renewal.run(self._stock.reused())
+        return attrs.evolve(image, notes=(*image.notes, self._renewal.cost()))
 
     def commit_upkeep(self, moved: Iterable[tuple[str, Rows]] = (), replaces: Iterable[str] = ()) -> tuple[str, ...]:
         """Commit what was added without an image, and all rows of the packs ``moved``, named anew. Returns the keys of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import datetime as dt
 import enum
 import re
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from typing import Final, Self
 
 import attrs
 
+from holdstill.errors import TargetUnfit
 from holdstill.model.buffers import Buffer
 
 #: what every target can store as a name: short, lower-case, no dots, so that nothing can climb out of it
@@ -40,6 +42,8 @@ class TargetProperties:
     """How many requests at once are worth while."""
     largest: int = 64 << 20
     """The largest object, bytes."""
+    known: bool = True
+    """Is all this known of this kind of storage? Else ``init`` tries it, and refuses a target that fails."""
 
 
 @attrs.frozen
@@ -106,8 +110,32 @@ class Target(abc.ABC):
         are left out.
         """
 
+    def lock_new(self, span: dt.timedelta, below: Sequence[str]) -> None:
+        """From now on keep what is put under keys that begin with one of ``below`` from being deleted for ``span``.
+
+        ``delete`` raises ``TargetLocked`` for it. Raises ``TargetUnfit`` where the target cannot do that: most cannot.
+        """
+        raise TargetUnfit(
+            "objects cannot be locked there",
+            subject=self.url,
+            next_step="use a bucket of S3 that was made with object lock, or leave --lock-for out",
+        )
+
+    def locked_until(self, key: str) -> dt.datetime | None:
+        """Until when the object cannot be deleted; None if it can be. One request. Raises ``ObjectMissing``."""
+        raise TargetUnfit("objects cannot be locked there", subject=self.url)
+
+    def lock_longer(self, key: str, until: dt.datetime) -> None:
+        """Keep an object from being deleted until then, which is later than before. One request.
+
+        Raises ``ObjectMissing``.
+        """
+        raise TargetUnfit("objects cannot be locked there", subject=self.url)
+
     def prepare(self) -> None:
-        """Make the place where objects go, if the target needs one made (a directory). Called by ``init`` only."""
+        """Make the place where objects go, if the target needs one made (a directory), and find out what must be tried
+        to be known; ``properties`` may say less after it. Called by ``init`` and ``target check`` only.
+        """
 
     def close(self) -> None:
         """Let go of connections. May be called twice."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from holdstill.errors import ExitCode, UsageError
-from holdstill_cli.arguments import Commands, command, repository_option, size
+from holdstill_cli.arguments import Commands, command, duration, repository_option, size
 from holdstill_cli.desk import Desk
-from holdstill_cli.tables import facts, human
+from holdstill_cli.tables import facts, human, took
 
 
 def add(commands: Commands) -> None:
@@ -25,6 +25,12 @@ def add(commands: Commands) -> None:
     parser.add_argument("--encrypt", action="store_true", help="seal everything in it; asks for a password")
     parser.add_argument("--label", metavar="TEXT", default="", help="what the password's key is called (default: none)")
     parser.add_argument("--digest", metavar="NAME", help="how pieces are named: blake3 or blake2b")
+    parser.add_argument(
+        "--lock-for",
+        metavar="SPAN",
+        type=duration,
+        help="nobody can delete what is stored for so long (30d); needs a bucket with object lock",
+    )
 
 
 def run(desk: Desk) -> ExitCode:
@@ -41,6 +47,7 @@ def run(desk: Desk) -> ExitCode:
         digest=desk.asked.digest,
         password=password,
         label=desk.asked.label,
+        lock_for=desk.asked.lock_for,
     )
     answer = {
         "url": made.url,
@@ -50,6 +57,7 @@ def run(desk: Desk) -> ExitCode:
         "single_writer": made.single_writer,
         "durability": made.durability,
         "sealed": made.is_sealed,
+        "lock_for": made.lock_for,
     }
     lines = facts(
         [
@@ -59,6 +67,7 @@ def run(desk: Desk) -> ExitCode:
             ("digest", made.digest),
             ("durability", str(made.durability)),
             ("sealed", "yes; without a password nobody can read it" if made.is_sealed else "no"),
+            ("locked for", took(made.lock_for) if made.lock_for else ""),
             ("writers", "one at a time" if made.single_writer else "any number at once"),
         ]
     )

@@ -93,6 +93,8 @@ def run(desk: Desk) -> ExitCode:
         "repack_stored_size": result.repack_stored_size,
         "waits_for": result.waits_for,
         "dry_run": result.dry_run,
+        "locked_packs": result.locked_packs,
+        "locked_until": result.locked_until,
         "seconds": result.seconds,
         "warnings": result.warnings,
     }
@@ -136,6 +138,7 @@ def _lines(result: PruneResult, desk: Desk) -> Iterator[str]:
                 "waiting",
                 f"{desk.measure(result.waiting_size)} in {result.waiting_packs} packs" if result.waiting_packs else "",
             ),
+            ("locked", f"{result.locked_packs} packs until {result.locked_until}" if result.locked_packs else ""),
             ("waits for", ", ".join(result.waits_for)),
             ("kept", f"{desk.measure(result.kept_size)} in {result.kept_packs} packs"),
             ("took", took(result.seconds)),
