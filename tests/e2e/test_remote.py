@@ -196,6 +196,17 @@ def test_a_mounted_target_over_there_is_mounted_again(bench, volume, device, mou
     assert bench.nothing_is_held()
 
 
+def test_a_target_that_is_mounted_read_only_there_is_unmounted(bench, volume, device):
+    image = bench.back_up(there(device)).image
+    with volumes.mounted(device, "-o", "ro,noload") as place:
+        request = attrs.evolve(onto(image, there(device)), unmount=True)
+        restored = bench.engine.restore(bench.url, request, Agreeing())
+
+        assert (restored.proved, restored.mounted) == (True, ())
+        assert restored.notes[-1] == "it is not mounted again: it was mounted read-only"
+        assert not os.path.ismount(place)
+
+
 def test_who_has_it_is_seen(bench, device):
     with volumes.attached(device) as upper, pytest.raises(VolumeBusy, match=f"in use: {Path(upper).name}"):
         bench.back_up(there(device), mode=Mode.OFFLINE)

@@ -27,7 +27,7 @@ SLOW = (Break.SILENCE, Break.LATE)
 LIMIT = 6
 
 
-@pytest.fixture(params=["s3"])
+@pytest.fixture(params=["s3", "sftp"])
 def place(request, tmp_path, monkeypatch):
     """The straight URL, the URL by way of a line, and the line."""
     if request.param == "s3":
@@ -66,7 +66,7 @@ def test_a_line_that_breaks_at_any_request_is_lived_through(place, record_proper
         config = tiny_config(straight)
         due = set()
         rolls = dice(f"line {url[:4]}")
-        kinds = [*QUICK, *SLOW] * 10 if full() else [*QUICK, dice("line").choice(SLOW)]
+        kinds = [*QUICK, *SLOW] * 10 if full() else [Break.TORN_REQUEST, Break.LOST_REPLY, dice("line").choice(SLOW)]
         broken = 0
         for number, kind in enumerate(kinds):
             letters = f"abcdef{chr(65 + number % 26)}{number // 26}"

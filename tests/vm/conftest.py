@@ -16,7 +16,9 @@ IN_THE_MACHINE = "HOLDSTILL_MACHINE" in os.environ
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "udevd: inside the machine, in the boot that runs a udevd")
-    config.addinivalue_line("markers", "quick(id): (with these parameters) a part of every `make test`")
+    config.addinivalue_line(
+        "markers", "slow(id): (with these parameters) no part of `make test`, but of `make torture`"
+    )
 
 
 @pytest.hookimpl(trylast=True)
@@ -25,8 +27,8 @@ def pytest_collection_modifyitems(config, items):
         return
     inside = [item for item in items if item.path.is_relative_to(_here(config) / "inside")]
     if config.args_source is config.ArgsSource.TESTPATHS and not full():
-        # Emulation is slow: all of it takes half an hour. `make torture` has that, and whoever asks for tests/vm.
-        later = [item for item in inside if not _quick(item)]
+        # Emulation is slow. `make torture` has all of it, and whoever asks for tests/vm.
+        later = [item for item in inside if _slow(item)]
         config.hook.pytest_deselected(items=later)
         items[:] = [item for item in items if item not in later]
         inside = [item for item in inside if item not in later]
@@ -60,8 +62,8 @@ BATCHES = pytest.StashKey()
 REPLAYS = pytest.StashKey()
 
 
-def _quick(item):
-    mark = item.get_closest_marker("quick")
+def _slow(item):
+    mark = item.get_closest_marker("slow")
     return mark is not None and (not mark.args or item.callspec.id in mark.args)
 
 

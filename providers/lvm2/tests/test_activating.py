@@ -93,7 +93,7 @@ def holds():
 
 @pytest.fixture
 def activate(holds, monkeypatch):
-    monkeypatch.setattr(activating, "_PAUSES", (0.0,))
+    monkeypatch.setattr(activating.time, "sleep", lambda seconds: None)
     return lambda host, path="/dev/vg/data": plugin.activate(path, HoldRequest("run", holds, runner=host))
 
 
@@ -155,7 +155,18 @@ def test_somebody_who_uses_it_keeps_it_awake(activate, holds):
     host = Host()
     woken = activate(host)
     host.busy = True
-    with pytest.raises(LeftHeld, match="still active now: vg/data: Logical volume vg/data in use"):
+    with pytest.raises(
+        LeftHeld, match="vg/data: it was not active before, and is still active now: Logical volume vg/data in use"
+    ):
+        woken.put_back()
+    assert holds.lines[0].open
+
+
+def test_that_lvm_cannot_be_asked_is_told_and_it_stays_written_down(activate, holds):
+    host = Host()
+    woken = activate(host)
+    host.lvs = lambda argv: Ran(tuple(argv), 5, "", "  Can't get lock for vg.")
+    with pytest.raises(LeftHeld, match="cannot tell what is left: LVM cannot be asked: Can't get lock"):
         woken.put_back()
     assert holds.lines[0].open
 

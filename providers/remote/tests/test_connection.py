@@ -63,6 +63,13 @@ def test_a_login_shell_that_talks(ssh, opened, local, tmp_path):
         SshMachine(opened(), local)
 
 
+def test_a_login_that_does_something_else_instead(ssh, opened, local, tmp_path):
+    """That it ended well says nothing: what was asked for was not done."""
+    ssh.configure(identity=ssh.new_key(tmp_path, 'command="true"'))
+    with pytest.raises(MachineLost):
+        SshMachine(opened(), local)
+
+
 def test_what_it_is(machine):
     import platform
 

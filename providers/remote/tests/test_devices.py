@@ -114,6 +114,16 @@ def test_a_device_that_gets_shorter_is_a_bad_range_and_not_an_end(connection, lo
         assert "cannot be told" in reader.changed()
 
 
+@pytest.mark.parametrize("missing", [1, 20, 36, 40, 100])
+def test_a_read_that_is_short_by_a_few_bytes(connection, local, tmp_path, missing):
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(1 << 20))
+    with SshReader(connection, local, PLAIN, str(path), 1 << 20) as reader:
+        os.truncate(path, (1 << 20) - missing)
+        with pytest.raises(ReadFault, match=f"it gave {(1 << 20) - missing} bytes"):
+            reader.read(0, 1 << 20)
+
+
 def test_what_is_written_is_there(connection, local, dd, device):
     size = size_of(device)
     truth = bytearray(Path(device).read_bytes())

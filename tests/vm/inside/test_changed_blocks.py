@@ -56,7 +56,6 @@ def mark_file(bench):
     return found
 
 
-@pytest.mark.quick
 def test_reading_costs_what_changed(thin, path, bench):
     write(path, 0, os.urandom(4 << 20))
     first = bench.backup(path, changed_blocks=True)
@@ -102,6 +101,7 @@ def test_every_round_equals_the_volume(thin, path, bench, run):
         assert bench.restored(result.image).read_bytes() == content(path), number
 
 
+@pytest.mark.slow
 def test_a_forged_binding_is_refused(thin, path, bench):
     write(path, 0, os.urandom(1 << 20))
     bench.backup(path, changed_blocks=True)
@@ -119,6 +119,7 @@ def test_a_forged_binding_is_refused(thin, path, bench):
     assert len(kept(thin)) == 1
 
 
+@pytest.mark.slow
 def test_an_image_before_that_is_another_fails_the_claim(thin, path, bench):
     """The mark names an image that is not of the snapshot that was kept: samples find it out."""
     write(path, 0, os.urandom(2 << 20))
@@ -134,6 +135,7 @@ def test_an_image_before_that_is_another_fails_the_claim(thin, path, bench):
     assert bench.restored(result.image).read_bytes() == content(path)
 
 
+@pytest.mark.slow
 def test_a_metadata_snapshot_of_somebody_else_stays(thin, path, bench, run):
     write(path, 0, os.urandom(1 << 20))
     bench.backup(path, changed_blocks=True)
@@ -147,7 +149,6 @@ def test_a_metadata_snapshot_of_somebody_else_stays(thin, path, bench, run):
     run("dmsetup", "message", "test--vg-pool-tpool", "0", "release_metadata_snap")
 
 
-@pytest.mark.quick
 def test_killed_when_it_is_reserved_and_nobody_has_noted_which(thin, path, bench, run, monkeypatch):
     """What went on when we were killed has written it down."""
     write(path, 0, os.urandom(1 << 20))
@@ -168,6 +169,7 @@ def test_killed_when_it_is_reserved_and_nobody_has_noted_which(thin, path, bench
     assert bench.open_lines() == []
 
 
+@pytest.mark.slow
 def test_an_external_origin_is_no_zeros(volumes, bench, run):
     """What is not mapped reads as the external origin."""
     outside = volumes.make("outside", "8m")
@@ -188,6 +190,7 @@ def test_an_external_origin_is_no_zeros(volumes, bench, run):
     assert bench.restored(result.image).read_bytes() == expected
 
 
+@pytest.mark.slow
 def test_what_changes_meanwhile_is_seen_the_next_time(thin, path, bench):
     write(path, 0, os.urandom(2 << 20))
     bench.backup(path, changed_blocks=True, talk=At("survey", lambda: write(path, 0, os.urandom(1 << 20))))

@@ -38,7 +38,6 @@ def asleep(request, volumes, run):
     return path
 
 
-@pytest.mark.quick
 def test_it_is_woken_imaged_and_put_back(volumes, bench, asleep):
     before, names = devices(), volumes.names()
 
@@ -51,7 +50,6 @@ def test_it_is_woken_imaged_and_put_back(volumes, bench, asleep):
     assert bench.open_lines() == []
 
 
-@pytest.mark.quick("thick")
 def test_killed_while_it_is_awake(volumes, bench, asleep):
     """When LVM has just woken it, and when it is read."""
     before, names = devices(), volumes.names()

@@ -25,7 +25,6 @@ def imaged(volumes, bench, name):
     return bench.restored(result.image).read_bytes()[: len(CONTENT)]
 
 
-@pytest.mark.quick("others")
 @pytest.mark.parametrize(
     "name", ["with-dashes--two", "odd+chars_1.x", "-".join(["n"] * 25)], ids=["dashes", "others", "long"]
 )

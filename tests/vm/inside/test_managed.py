@@ -32,7 +32,6 @@ def restore(bench, image, name=NEW):
     return bench.engine.restore(bench.url, RestoreRequest(image=image, to_new_volume=name), bench.talk)
 
 
-@pytest.mark.quick
 def test_the_layout_of_the_group_is_kept(imaged, bench, volumes, run):
     managed = bench.engine.show(bench.url, imaged).managed
     row = volumes.rows("lv_uuid", "vg_uuid")["my-data"]
@@ -50,7 +49,6 @@ def test_the_layout_of_the_group_is_kept(imaged, bench, volumes, run):
     assert "holdstill" not in managed.layout.split("test-vg {")[1]  # as it was before our own snapshot
 
 
-@pytest.mark.quick
 def test_a_volume_is_made_for_a_restore(imaged, bench, volumes, run, tmp_path):
     result = restore(bench, imaged)
 
@@ -62,6 +60,7 @@ def test_a_volume_is_made_for_a_restore(imaged, bench, volumes, run, tmp_path):
     assert not bench.open_lines()
 
 
+@pytest.mark.slow
 def test_a_group_without_room_is_told_before_anything_is_made(imaged, bench, volumes, refused):
     volumes.make("filler", None, None, "-l", "100%FREE")
     before = volumes.names()
@@ -71,6 +70,7 @@ def test_a_group_without_room_is_told_before_anything_is_made(imaged, bench, vol
     assert volumes.names() == before
 
 
+@pytest.mark.slow
 def test_it_goes_again_if_the_plan_does_not_stand(imaged, bench, volumes, refused):
     before = volumes.names()
     for pack in Path(bench.url).glob("packs/*/*"):
@@ -80,7 +80,6 @@ def test_it_goes_again_if_the_plan_does_not_stand(imaged, bench, volumes, refuse
     assert not bench.open_lines()
 
 
-@pytest.mark.quick
 def test_what_a_killed_restore_made_is_removed(imaged, bench, volumes, monkeypatch):
     before = volumes.names()
     child = os.fork()

@@ -41,7 +41,6 @@ def _features(run):
     return "error_reads" if tuple(int(part) for part in version.lstrip("v").split(".")) >= (1, 6) else ""
 
 
-@pytest.mark.quick("error")
 def test_a_read_error_is_no_image(broken, bench, refused):
     error = refused(bench.backup, "/dev/mapper/broken", mode=Mode.OFFLINE)
 

@@ -63,7 +63,6 @@ def check_prefix(point, before, after):
 CHECK = {"ext4": ("e2fsck", "-f", "-n"), "xfs": ("xfs_repair", "-n", "-f")}
 
 
-@pytest.mark.quick("ext4")
 @pytest.mark.parametrize("filesystem", ["ext4", "xfs"])
 def test_an_image_under_constant_writes_is_one_instant(volumes, bench, run, until, tmp_path, filesystem, undo):
     volumes.make("data", "320m", filesystem)
@@ -106,7 +105,7 @@ def test_auto_takes_a_snapshot_and_a_raw_volume_too(volumes, bench):
     assert bench.restored(result.image).read_bytes() == content + bytes((32 << 20) - len(content))
 
 
-@pytest.mark.quick("fail")
+@pytest.mark.slow("zero")
 @pytest.mark.parametrize("on_read_error", ["fail", "zero"])
 def test_an_overflow_while_reading_commits_nothing(volumes, bench, refused, on_read_error):
     volumes.make("data", "128m", "ext4")
@@ -142,7 +141,6 @@ def test_its_space_grows_if_it_may(volumes, bench, until):
     assert result.sizes.cache_peak > 26 << 20
 
 
-@pytest.mark.quick
 def test_no_room_in_the_group_is_told_before_anything_is_made(volumes, bench, refused):
     volumes.make("data", None, None, "-l", "95%VG")
 
@@ -191,7 +189,6 @@ def test_a_busy_snapshot_is_waited_for(volumes, bench):
     assert volumes.names() == {"data"}
 
 
-@pytest.mark.quick
 def test_a_snapshot_that_stays_busy_is_told_and_recovered(volumes, bench, refused):
     volumes.make("data", "32m", "ext4")
     point = volumes.mount("data")
@@ -232,7 +229,6 @@ def test_a_frozen_file_system_is_told_and_nothing_stays(volumes, bench, refused)
     write(point / "it-lives", 1)
 
 
-@pytest.mark.quick
 @pytest.mark.udevd
 def test_beside_a_udevd_that_looks_into_every_new_device(volumes, bench, run):
     volumes.make("data", "64m", "ext4")

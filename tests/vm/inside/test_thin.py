@@ -20,7 +20,6 @@ def pool(volumes, run):
     return volumes
 
 
-@pytest.mark.quick
 def test_an_image_of_a_thin_volume_in_use(pool, bench, run, tmp_path):
     run("mkfs.ext4", "-q", "-F", pool.path("data"))
     point = pool.mount("data")

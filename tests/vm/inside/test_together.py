@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pytest
-
 from holdstill import BackupRequest
 from holdstill.errors import NoProvider
 from holdstill.model.events import StageStarted
@@ -18,7 +16,6 @@ def requests(volumes, *names, **more):
     return [BackupRequest(volume=volumes.path(name), mode=Mode.SNAPSHOT, **more) for name in names]
 
 
-@pytest.mark.quick
 def test_all_are_held_before_a_byte_is_read(volumes, bench):
     contents = {}
     for name in ("one", "two"):

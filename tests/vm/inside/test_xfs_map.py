@@ -65,7 +65,6 @@ def point(volumes):
     return point
 
 
-@pytest.mark.quick
 def test_nothing_that_it_needs_is_outside_its_map(volumes, bench, run, until, tmp_path, point):
     """All the rest of the restored copy becomes noise; neither the kernel, nor xfs_repair, nor a file notices."""
     before = digests(point)

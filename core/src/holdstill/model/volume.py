@@ -81,7 +81,9 @@ class VolumeFacts:
     @property
     def names(self) -> frozenset[str]:
         """What a user may call it. On another machine the device alone would name one of this host."""
-        names = {self.path, self.identity} if "://" in self.path else {self.path, self.device, self.identity}
+        names = {self.path, self.identity}
+        if self.path.startswith("/"):
+            names.add(self.device)
         return frozenset(names - {""})
 
     @property

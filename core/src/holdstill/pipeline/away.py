@@ -33,7 +33,7 @@ def asking() -> Runner:
 
 def is_away(path: str) -> bool:
     """Is it a URL, and so of another machine?"""
-    return "://" in path
+    return not path.startswith("/") and "://" in path
 
 
 def volume_at(plugins: Plugins, url: str) -> Volume:

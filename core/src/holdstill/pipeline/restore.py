@@ -145,7 +145,8 @@ class Restore:
     def _cared_for(self, result: RestoreResult, plan: Plan, target: Volume, gone: Unmounted) -> RestoreResult:
         """Its file system checked and mounted again, where that was asked for, and may be."""
         image = plan.image
-        check = self._checked(plan, target) if self.request.fsck else None
+        with self._unless_broken(gone, plan):
+            check = self._checked(plan, target) if self.request.fsck else None
         result, why_not = attrs.evolve(result, fsck=check), plan.by_hand_first or gone.because
         if check is not None and not check.sound:
             why_not = f"its file system is {check.state.value}"

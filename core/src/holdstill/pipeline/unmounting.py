@@ -9,7 +9,6 @@ import attrs
 
 from holdstill.errors import NoProvider, VolumeUnusable
 from holdstill.held.journal import Journal
-from holdstill.model.buffers import Room
 from holdstill.model.choices import StaticMethod
 from holdstill.model.volume import Mode, VolumeFacts
 from holdstill.pipeline import away
@@ -61,11 +60,20 @@ def unmount(plugins: Plugins, target: Volume, journal: Journal, local: Runner) -
         runner=away.programs(there, journal.run, local),
         find=partial(find, plugins) if there is None else partial(away.volume_on, plugins, there),
     )
+    unread = _Unread(target.facts, target.machine, target)
     try:
-        still = plugins.snapshot(_Unread(target.facts, target.machine, target), asked)
+        still = plugins.snapshot(unread, asked)
     except (NoProvider, VolumeUnusable) as refusal:
         target.unmount()
         return Unmounted(places, refusal.message)
+    finally:
+        for reader in unread.lent:
+            reader.close()
+    now = find(plugins, away.name_of(target))
+    if now.facts.mounts:  # what is read-only may be held as it is
+        still.release()
+        now.unmount()
+        return Unmounted(places, "it was mounted read-only")
     return Unmounted(places, "", still, noted.lines)
 
 
@@ -84,14 +92,16 @@ class _NotedHolds(Holds):
 
 @attrs.frozen
 class _Unread(Volume):
-    """The same volume, for who only unmounts it: a reader that has it exclusively would keep the writer out."""
+    """The same volume, for who only unmounts it: a reader of it alone would keep the writer out."""
 
     facts: VolumeFacts
     machine: Machine | None
     volume: Volume
+    lent: list[Reader] = attrs.field(factory=list)
 
     def open_reader(self, *, exclusive: bool) -> Reader:
-        return _NoReader(self.facts.size)
+        self.lent.append(self.volume.open_reader(exclusive=False))
+        return self.lent[-1]
 
     def open_writer(self) -> Writer:
         return self.volume.open_writer()
@@ -101,16 +111,3 @@ class _Unread(Volume):
 
     def users(self) -> tuple[str, ...]:
         return self.volume.users()
-
-
-class _NoReader(Reader):
-    """Of a volume that is written to."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-
-    def readinto(self, offset: int, buffer: Room) -> None:
-        raise ValueError("it is not there to be read")
-
-    def close(self) -> None:
-        """Nothing is open."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import attrs
 
-from holdstill.errors import LeftHeld, VolumeUnusable
+from holdstill.errors import VolumeUnusable
 from holdstill.spi.activation import Activation
-from holdstill.spi.holds import Hold, Undone, UndoState
+from holdstill.spi.given_back import GivenBack
+from holdstill.spi.holds import Undone, UndoState
 from holdstill.spi.runner import Runner
 from holdstill.spi.still import HoldRequest
 from holdstill_lvm2 import mapper
@@ -21,43 +23,25 @@ KIND: Final = "lvm2.active"
 VERSION: Final = 1
 #: another one at each start of the host (Documentation/admin-guide/sysctl/kernel.rst), which ends all that was active
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
-#: between attempts, seconds; others look into devices too
-_PAUSES: Final = (0.5, 3.0)
-_GONE: Final = (UndoState.REMOVED, UndoState.ABSENT)
 
 
 @attrs.frozen
 class Activated(Activation):
     """One that is active because we made it so."""
 
-    full_name: str
     said: str
-    data: dict[str, str]
-    hold: Hold
-    runner: Runner
+    back: GivenBack
 
     def put_back(self) -> None:
         """See ``Activation``."""
-        undone = undo(VERSION, self.data, self.runner)
-        for pause in _PAUSES:
-            if undone.state in _GONE:
-                break
-            time.sleep(pause)
-            undone = undo(VERSION, self.data, self.runner)
-        if undone.state not in _GONE:
-            raise LeftHeld(
-                f"it was not active before, and is still active now: {undone.detail}",
-                subject=self.full_name,
-                next_step=f"`holdstill recover` tries again; by hand: lvchange --activate n {self.full_name}",
-            )
-        self.hold.drop()
+        self.back()
 
 
 def activate(path: str, request: HoldRequest) -> Activated | None:
     """Give the volume of ``path`` its device. None if LVM knows none there that is inactive. Raises ``VolumeUnusable``
     for one that is not to be activated, or that LVM does not activate.
     """
-    lvm = Lvm(request.runner, patient=True)
+    lvm = Lvm(request.runner)
     found = lvm.at(path)
     if found is None:
         named = PATH.fullmatch(path)
@@ -74,9 +58,11 @@ def activate(path: str, request: HoldRequest) -> Activated | None:
         "lv_uuid": found.uuid,
         "boot": _boot(),
     }
-    hold = request.holds.hold(KIND, data, by_hand=f"lvchange --activate n {found.full_name}", version=VERSION)
+    by_hand = f"lvchange --activate n {found.full_name}"
+    hold = request.holds.hold(KIND, data, by_hand=by_hand, version=VERSION)
     said = "it was not active: it is activated, and will be inactive again when it was imaged"
-    woken = Activated(found.full_name, said, data, hold, request.runner)
+    undone = partial(undo, VERSION, data, request.runner)
+    woken = Activated(said, GivenBack(hold, undone, time.sleep, subject=found.full_name, by_hand=by_hand))
     # One that is skipped when the host starts is meant here, by its name.
     ran = lvm.change("lvchange", "--activate", "y", "--ignoreactivationskip", "--ignoremonitoring", found.full_name)
     try:
@@ -110,7 +96,7 @@ def undo(version: int, data: dict[str, str], runner: Runner) -> Undone:
     ran = lvm.change("lvchange", "--activate", "n", "-S", chosen, found.group.name)
     if mapper.status(lvm, found.mapped) is None:
         return Undone(UndoState.REMOVED, f"{found.full_name} is inactive again")
-    return Undone(UndoState.BUSY, f"{found.full_name}: {ran.said}")
+    return Undone(UndoState.BUSY, f"it was not active before, and is still active now: {ran.said}")
 
 
 def _asleep_for_good(found: LogicalVolume) -> str | None:

@@ -10,6 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+import attrs
+
 from holdstill.errors import HoldstillError, MachineUnreachable
 from holdstill.spi.runner import Flow, Ran, Runner
 from holdstill_remote.address import Address
@@ -90,9 +92,9 @@ class Connection:
         words = self.words(bourne(f"{script}; c=$?; echo {token} $c >&2; exit $c"))
         ran = local.change(words) if limit is None else local.ask(words, limit=limit)
         before, mark, after = ran.err.rpartition(f"{token} ")
-        if not mark and not ran.timed_out and (ran.code < 0 or ran.code in (127, _OWN)):
+        if not mark and not ran.timed_out:
             raise of_ssh(self.url, ran.err)
-        return Ran(ran.argv, ran.code, ran.out, before if mark else after, ran.timed_out)
+        return attrs.evolve(ran, err=before if mark else after)
 
     def stream(self, local: Runner, there: str) -> Flow:
         """Have the login shell over there run something that moves bytes."""

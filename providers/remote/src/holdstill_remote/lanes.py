@@ -14,6 +14,8 @@ from holdstill_remote.connection import Connection
 
 #: sshd takes ten sessions of one connection (sshd_config(5), MaxSessions); some are for programs
 MOST: Final = 4
+#: what is said at the end of a command is not longer, bytes
+_SAID: Final = 48
 
 
 class Lane:
@@ -40,23 +42,28 @@ class Lane:
         while got < len(room):
             came = self._read(room[got:])
             got += came
-            start = max(0, got - 48)
+            start = max(0, got - _SAID)
             tail = bytes(room[start:got]) if room[got - 1] == 0x0A else b""
             at = tail.find(self._token)
             if at >= 0:
                 return start + at, self._code(tail[at:])
-        return got, self._ended(b"")
+        start = max(0, got - _SAID)
+        tail = bytes(room[start:got]) + self._rest()
+        at = tail.find(self._token)
+        return min(start + at, got), self._code(tail[max(at, 0) :])
 
     def close(self) -> None:
         """End it."""
         self._flow.close()
 
-    def _ended(self, said: bytes) -> int:
-        while not said.endswith(b"\n"):
+    def _rest(self) -> bytes:
+        """The line that is said at the end, or what is left of it."""
+        said = b""
+        while not said.endswith(b"\n") and len(said) <= _SAID:
             more = bytearray(1)
             self._read(memoryview(more))
             said += more
-        return self._code(said)
+        return said
 
     def _code(self, said: bytes) -> int:
         token, _, code = said.strip().partition(b" ")

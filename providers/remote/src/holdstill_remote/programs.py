@@ -37,9 +37,9 @@ class SshRunner(Runner):
         """
         trace = f"{_TRACE}-{self.run}-{secrets.token_hex(4)}"
         script = (
-            f"d={trace}; trap '' 1; umask 077; mkdir $d || exit 97; echo $$ >$d/p; echo {command(argv[:1])} >$d/w; "
+            f"d={trace}; trap '' 1; umask 077; mkdir $d && {{ echo $$ >$d/p; echo {command(argv[:1])} >$d/w; "
             f"{self._surroundings}; {command(argv)} </dev/null >$d/o 2>$d/e; c=$?; "
-            f"cat $d/o; cat $d/e >&2; rm -rf $d; (exit $c)"
+            f"cat $d/o; cat $d/e >&2; rm -rf $d; (exit $c); }}"
         )
         return attrs.evolve(self.connection.run(self.local, script, limit=None), argv=tuple(argv))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from typing import Final
 
 from holdstill.errors import WriteFault
@@ -12,7 +13,7 @@ from holdstill.spi.runner import Flow, Runner
 from holdstill.spi.writer import Writer
 from holdstill_remote.connection import LIMIT, Connection
 from holdstill_remote.dd import Dd, pieces
-from holdstill_remote.lanes import Lanes
+from holdstill_remote.lanes import MOST, Lanes
 from holdstill_remote.programs import SshRunner
 from holdstill_remote.quoting import bourne
 from holdstill_remote.reader import SshReader
@@ -40,6 +41,7 @@ class SshWriter(Writer):
         self._runner = SshRunner(connection, "writing", local)
         dd.opened(self._runner, device, size, self._subject)
         self._lanes = Lanes(connection, local)
+        self._turns = threading.BoundedSemaphore(MOST)
         self._lost: WriteFault | None = None
         self._closed = False
 
@@ -49,18 +51,8 @@ class SshWriter(Writer):
         self._check(offset, len(content))
         if not content:
             return
-        token = secrets.token_hex(16)
-        command = f"{self._dd.writing(self._device, offset, len(content))} 2>&1; echo {token} $?"
-        flow = self._connection.stream(self._local, bourne(command))
-        try:
-            said = self._sent(flow, content)
-            before, mark, code = said.rpartition(f"{token} ")
-            if not mark:
-                raise self._connection.lost(flow)
-            if code.strip() != "0":
-                raise self._fault(f"{len(content)} bytes at {offset} cannot be written: {_why(before)}")
-        finally:
-            flow.close()
+        with self._turns:
+            self._write(offset, content)
 
     def zero(self, offset: int, length: int) -> None:
         """Write zeros, which are made over there. Raises ``WriteFault``, ``MachineError`` and its kinds."""
@@ -94,6 +86,20 @@ class SshWriter(Writer):
         """See ``Writer``."""
         self._closed = True
         self._lanes.close()
+
+    def _write(self, offset: int, content: memoryview) -> None:
+        token = secrets.token_hex(16)
+        command = f"{self._dd.writing(self._device, offset, len(content))} 2>&1; echo {token} $?"
+        flow = self._connection.stream(self._local, bourne(command))
+        try:
+            said = self._sent(flow, content)
+            before, mark, code = said.rpartition(f"{token} ")
+            if not mark:
+                raise self._connection.lost(flow)
+            if code.strip() != "0":
+                raise self._fault(f"{len(content)} bytes at {offset} cannot be written: {_why(before)}")
+        finally:
+            flow.close()
 
     def _sent(self, flow: Flow, content: memoryview) -> str:
         try:
