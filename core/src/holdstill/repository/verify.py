@@ -177,7 +177,8 @@ class _Verification:
         damaged = [pack for pack in packs if pack not in condition.gone and not self._ledger.closed(pack)]
         if damaged and self._repository.config.single_writer:
             text = (
-                "backups go on relying on what is damaged: a verification does not write to a single-writer repository"
+                "backups go on relying on what is damaged: a verification does not write to a single-writer repository;"
+                " when nobody writes, remove the damaged packs by hand, and the next backup stores their chunks anew"
             )
             self._tell(Noted(text, self._repository.target.url))
         elif damaged:
@@ -211,6 +212,8 @@ class _Verification:
         last = max([seen, *(int(number) for number in listed if number.isdecimal() and number.isascii())])
         self._ledger = self._repository.ledger()
         for damage in self._ledger.examine(last):
+            self._findings.damage(damage)
+        for damage in self._ledger.damaged_rolls():
             self._findings.damage(damage)
         for key, number in self._shown.items():
             if number in self._ledger.lists or (
@@ -255,8 +258,7 @@ class _Verification:
 
     def _check_segments(self, named: set[str]) -> tuple[Shelf, dict[str, int]]:
         """The index as a reader would fill it, and the packs that LIST shows."""
-        target = self._repository.target
-        shelf = Shelf(target, self._repository.digests)
+        shelf = self._repository.shelf(local=False)
         shelf.take_listed_segments(self._findings.damage)
         missing = shelf.take_segments(sorted(named), self._findings.damage)
         if missing:  # or replaced since the records were read
