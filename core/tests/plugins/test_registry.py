@@ -279,6 +279,15 @@ def test_two_who_open_a_scheme_are_named():
         Plugins.of(Plugin("a", schemes=("tape",)), Plugin("b", schemes=("tape",))).storage_target("tape://1")
 
 
+def test_workers_by_their_scheme():
+    plugins = Plugins.of(Plugin("crew", schemes=("crew",)))
+    with pytest.raises(PluginError, match="workforce returned NoneType"):
+        plugins.workforce("crew://here")
+    with pytest.raises(NoProvider, match="dask://: no installed plugin reaches such workers") as caught:
+        Plugins.of().workforce("dask://host:8786")
+    assert caught.value.next_step == "install holdstill-dask"
+
+
 class Part(RestoreTarget):
     def objections(self):
         return ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import attrs
 import numpy as np
@@ -12,6 +12,8 @@ from holdstill.repository import layout, packs, segments
 from holdstill.repository.digests import Digests
 from holdstill.repository.index import Flags, Index, mark_of
 from holdstill.repository.layout import INDEX, PACKS
+from holdstill.repository.local_index import LocalIndex
+from holdstill.repository.naming import Naming
 from holdstill.repository.rows import Rows
 from holdstill.repository.sealing import Signer
 from holdstill.spi.target import Target
@@ -26,19 +28,34 @@ class Shelf:
 
     target: Target
     digests: Digests
-    index: Index = attrs.field(init=False)
-    naming: dict[str, list[str]] = attrs.field(factory=dict)
-    """For each pack the segments that name it."""
+    index: Index = attrs.field(factory=Index)
+    local: LocalIndex | None = None
+    """What this host has read before; without it every segment is read."""
+    naming: Naming = attrs.field(factory=Naming)
     strange: set[str] = attrs.field(factory=set)
     """The packs of which only those tell who may write, and not read, and who are not us."""
     _read: set[str] = attrs.field(factory=set)
 
-    def __attrs_post_init__(self) -> None:
-        self.index = Index(self.digests.sealing.pack_extra)
-
     def take_listed_segments(self, on_damage: OnDamage) -> None:
         """Every segment that LIST shows. Those that are gone meanwhile are passed over, damaged ones told of."""
-        self.take_segments(sorted(listed.key for listed in self.target.list(INDEX)), on_damage)
+        keys = sorted(listed.key for listed in self.target.list(INDEX) if layout.split_segment_key(listed.key))
+        if self.local is None or self._read or self.index.packs:
+            self.take_segments(keys, on_damage)
+            return
+        with self.local.opened(keys) as (self.index, self.naming):
+            self._read.update(self.naming.segments)
+            known = len(self.index.packs)
+            self.take_segments(keys, on_damage)
+        self.index.pass_over(~self.naming.named(len(self.index.packs))[:known])
+
+    def start_over(self, on_damage: OnDamage) -> None:
+        """Believe nothing that this host has kept: every segment is read."""
+        if self.local is not None:
+            self.local.forget()
+            self.local, self.naming = None, Naming()
+            self._read.clear()
+            self.index.start_over()
+            self.take_listed_segments(on_damage)
 
     def take_segments(self, keys: Iterable[str], on_damage: OnDamage) -> list[str]:
         """These segments. Returns the keys of those that are not there."""
@@ -57,18 +74,21 @@ class Shelf:
             signer, found = segments.opened(self.digests, key, self.target.get(key))
             if not signer.is_trusted and not strangers:
                 return False
-            self.index.add(self._noting(key, found, signer))
+            self._take(key, list(found), signer)
         except ObjectMissing:
             missing.append(key)
         except (Damaged, FormatTooNew) as damage:
             on_damage(damage)
         return True
 
-    def _noting(self, segment: str, found: Iterable[tuple[str, Rows]], signer: Signer) -> Iterator[tuple[str, Rows]]:
-        for pack, stored in list(found):
-            self.naming.setdefault(pack, []).append(segment)
+    def _take(self, segment: str, found: list[tuple[str, Rows]], signer: Signer) -> None:
+        for pack, stored in found:
             self._note_who_tells(pack, stored, signer)
-            yield pack, stored
+        self.index.add(found)
+        places = [place for pack, _ in found if (place := self.index.place_of(pack)) is not None]
+        self.naming.add(segment, places)
+        for place in places:
+            self.index.use(place)
 
     def _note_who_tells(self, pack: str, stored: Rows, signer: Signer) -> None:
         place = self.index.place_of(pack)
@@ -92,8 +112,10 @@ class Shelf:
 
     def take_orphans(self, listed: dict[str, int], on_damage: OnDamage) -> None:
         """Packs that are there and that no segment named: their own footers say what they hold."""
-        for key in sorted(listed.keys() - self.naming.keys()):
-            if self.index.place_of(key) is None:
+        for key in sorted(listed):
+            if (place := self.index.place_of(key)) is not None:
+                self.index.use(place)
+            else:
                 try:
                     size = listed[key] if listed[key] >= 0 else self.target.size(key)
                     stored, signer = packs.read_footer(self.target, self.digests, key, size)
