@@ -242,3 +242,65 @@ def test_its_own_password_changes_without_new_rights(full, writer, target):
     assert not again.sealing.may_read
     assert [each.write_only for each in keys.all(full.sealing)].count(True) == 2
     assert list(keys.damaged(full.sealing)) == []
+
+
+# --- one that may only write, against another ---------------------------------------------------------
+
+
+def chunk_packs(repository, data):
+    """Key and rows of the packs that hold the chunks of ``data``."""
+    shelf = Shelf(repository.target, repository.digests)
+    shelf.take_listed_segments(unheard)
+    index, wanted = shelf.index, {repository.ids.chunk(data[at : at + CHUNK]) for at in range(0, len(data), CHUNK)}
+    places = {place.pack for each in wanted for place in index.places(BlobKind.CHUNK, each)}
+    return list(index.rows_of(np.array([place in places for place in range(len(index.packs))])))
+
+
+def claims_falsely(liar, found):
+    """A segment of the liar's, older than all others by its name: other blobs are in these packs, of the same sizes."""
+    false = []
+    for pack, stored in found:
+        rows = stored.copy()
+        rows["id"] = rows["id"][::-1] if len(rows) > 1 and (rows["id"] != rows["id"][::-1]).all() else b"\x55" * 32
+        false.append((pack, rows))
+    name = layout.segment_key(1, "00" * 16)
+    liar.target.put(name, segments.seal(liar.digests, name, false))
+    return name
+
+
+def test_no_lie_of_a_writer_costs_another_writers_image(full, writer, target, keeper):
+    """What the liar claims to hold, of which the other host has the only copy."""
+    data = bytes(range(256)) * 256
+    liar = admit(full, b"liar")
+    with liar.begin("liar") as session:
+        lying_pack(liar, session.number, data, b"?" * len(data))
+        image = attrs.evolve(keeper.store(liar, session, b"an image"), id=session.nonce, number=session.number)
+        image = attrs.evolve(image, segments=(layout.segment_key(session.number, "00" * 16), *session._lanes.segments))
+        target.put(session.commit_key, sealed_record(liar.digests, session.commit_key, image))
+    more = keeper.data(6, seed=7)
+    first, second = keeper.backup(writer, data + more), keeper.backup(writer, data)
+    full.forget(first)
+    for below in (0.5, 1.0, 0.0):
+        again = open_repository(target, lambda: b"full")
+        work = Prune(again, lambda event: None, lambda: False, below)
+        work.run(work.choose())
+        assert keeper.restore(again, again.find(second.id)) == data
+
+
+@pytest.mark.parametrize("who", ["writer", "full"])
+def test_no_false_rows_of_a_writer_cost_anybody_an_image(full, writer, target, keeper, who):
+    """What the liar says of others' packs, heard before those who stored them."""
+    owner, data = {"writer": writer, "full": full}[who], keeper.data(9, seed=7)
+    image = keeper.backup(owner, data)
+    liar = admit(full, b"liar")
+    name = claims_falsely(liar, chunk_packs(full, data))
+    own = set(image.segments)
+    again = open_repository(target, lambda: b"full")
+    assert keeper.restore(again, again.find(image.id)) == data
+    assert {finding.key for finding in keeper.verify(again).findings} == {name}
+    listed = target.list  # listings are hints: they may show what the liar says, and not yet what is true
+    target.list = lambda prefix: (each for each in listed(prefix) if each.key not in own)
+    for _ in range(2):
+        again = open_repository(target, lambda: b"full")
+        pruned(again)
+        assert keeper.restore(again, again.find(image.id)) == data

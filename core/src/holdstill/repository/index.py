@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdstill.errors import HoldstillError
-from holdstill.repository import packs, rows, runs
+from holdstill.repository import layout, packs, rows, runs
 from holdstill.repository.layout import ID_SIZE, BlobKind
 from holdstill.repository.pack_table import KnownPack, PackTable
 from holdstill.repository.rows import STORED, Rows
@@ -43,6 +43,8 @@ _LATER: Final = 4
 _MOST_RUNS: Final = 32
 #: packs that are looked at when an index is opened that was on disk
 _SAMPLE: Final = 16
+#: the number of no writer
+_NOBODY: Final = 0
 
 
 @attrs.frozen
@@ -156,6 +158,7 @@ class Index:
         self._lock = threading.Lock()
         self._sound = np.zeros(len(self.packs), dtype=np.bool_)
         self._unsound = np.zeros(len(self.packs), dtype=np.bool_)
+        self._superseded: set[int] = set()
         self.on_unsound: Callable[[], None] = _scratch_changed
         """Called when rows on disk are not what they were: they are passed over unless it raises."""
         self._arrange()
@@ -182,6 +185,23 @@ class Index:
         )
         self.row_count += int(stored.size)
         return self._recent.add(stored)
+
+    def supersede(self, place: int, stored: Rows) -> None:
+        """What was believed of this pack, in an index that is all in memory or scratch, is wrong: these are its rows.
+
+        Its old place stands from then on for a pack that nobody has, in which nothing is found.
+        """
+        with self._lock:
+            key = self.packs[place].key
+            split = layout.split_pack_key(key)
+            assert split is not None, key
+            self._superseded.add(place)
+            self.packs.rename(place, layout.pack_key(_NOBODY, split[1]))
+        self.add([(key, stored)])
+
+    def stands_for_none(self, place: int) -> bool:
+        """Was what was believed of the pack at this place superseded?"""
+        return place in self._superseded
 
     def settle(self) -> None:
         """Everything goes to disk, in few runs. Raises ``HoldstillError`` if there is no room."""
@@ -280,7 +300,8 @@ class Index:
         found[_STORED], found["offset"] = part.rows(wheres)
         found["ordinal"] = ordinals = wheres.astype(np.int64) + part.first
         found["pack"] = owners = self.packs.owners(ordinals)
-        return found, np.ones(wheres.size, dtype=np.bool_) if part.run is None else self._are_sound(owners)
+        sound = np.ones(wheres.size, dtype=np.bool_) if part.run is None else self._are_sound(owners)
+        return found, sound & ~np.isin(owners, list(self._superseded)) if self._superseded else sound
 
     def _are_sound(self, owners: NDArray[np.int64]) -> Flags:
         """Of packs whose rows are on disk: each is looked at once."""

@@ -35,6 +35,10 @@ class Shelf:
     strange: set[str] = attrs.field(factory=set)
     """The packs of which only those tell who may write, and not read, and who are not us."""
     _read: set[str] = attrs.field(factory=set)
+    _contradicted: set[str] = attrs.field(factory=set)
+    """Segments that tell of packs otherwise than we believe."""
+    _asked: set[str] = attrs.field(factory=set)
+    """Packs of which strangers told different things, and that were asked themselves."""
 
     def take_listed_segments(self, on_damage: OnDamage) -> None:
         """Every segment that LIST shows. Those that are gone meanwhile are passed over, damaged ones told of."""
@@ -82,20 +86,60 @@ class Shelf:
         return True
 
     def _take(self, segment: str, found: list[tuple[str, Rows]], signer: Signer) -> None:
-        for pack, stored in found:
-            self._note_who_tells(pack, stored, signer)
+        false = {pack for pack, stored in found if not self._agrees(pack, stored, signer)}
         self.index.add(found)
-        places = [place for pack, _ in found if (place := self.index.place_of(pack)) is not None]
+        told = [self.index.place_of(pack) for pack, _ in found if pack not in false]
+        places = [place for place in told if place is not None]
         self.naming.add(segment, places)
+        if false:
+            self._contradicted.add(segment)
         for place in places:
             self.index.use(place)
 
-    def _note_who_tells(self, pack: str, stored: Rows, signer: Signer) -> None:
+    def _agrees(self, pack: str, stored: Rows, signer: Signer) -> bool:
+        """Are these the rows that we have of the pack, or that we may take? Notes who tells of it."""
         place = self.index.place_of(pack)
-        if not signer.is_trusted and place is None:
-            self.strange.add(pack)
-        elif signer.is_trusted and (place is None or self.index.packs[place].mark == mark_of(stored)):
+        if place is not None and self.index.packs[place].mark != mark_of(stored):
+            if pack not in self.strange:
+                return False
+            if signer.is_trusted:
+                self._supersede(pack, place, stored)
+            else:
+                self._ask_itself(pack, place)
+            place = self.index.place_of(pack)
+            if place is None or self.index.packs[place].mark != mark_of(stored):
+                return False
+        if signer.is_trusted:
             self.strange.discard(pack)
+        elif place is None:
+            self.strange.add(pack)
+        return True
+
+    def _ask_itself(self, pack: str, place: int) -> None:
+        """Strangers contradict each other: what its own writer signed at its end decides, if it can be read."""
+        if pack in self._asked:
+            return
+        self._asked.add(pack)
+        try:
+            stored, signer = packs.read_footer(self.target, self.digests, pack, self.target.size(pack))
+        except (ObjectMissing, Damaged, FormatTooNew):
+            return
+        if self.index.packs[place].mark != mark_of(stored):
+            self._supersede(pack, place, stored)
+        if signer.is_trusted:
+            self.strange.discard(pack)
+
+    def _supersede(self, pack: str, place: int, stored: Rows) -> None:
+        """A stranger had told otherwise. Nobody is to vouch for that."""
+        self.index.supersede(place, stored)
+        self.strange.add(self.index.packs[place].key)
+
+    def not_believed(self) -> list[str]:
+        """The segments that tell of some pack otherwise than we believe, as others do."""
+        superseded = (self.index.stands_for_none(place) for place in range(len(self.index.packs)))
+        flags = np.fromiter(superseded, dtype=np.bool_)
+        places = self.naming.by_segment() if flags.any() else {}
+        return sorted(self._contradicted | {segment for segment, named in places.items() if flags[named].any()})
 
     def strangers(self) -> Flags:
         """A flag for each pack of the index: is it strange?"""
@@ -119,7 +163,7 @@ class Shelf:
                 try:
                     size = listed[key] if listed[key] >= 0 else self.target.size(key)
                     stored, signer = packs.read_footer(self.target, self.digests, key, size)
-                    self._note_who_tells(key, stored, signer)
+                    self._agrees(key, stored, signer)
                     self.index.add([(key, stored)])
                 except ObjectMissing:
                     continue

@@ -68,6 +68,14 @@ class PackTable(Sequence[KnownPack]):
             at += 1
         return None
 
+    def rename(self, place: int, key: str) -> None:
+        """What was known of this pack is told of another, ``key``; its own key may be appended once more."""
+        self._places.pop(_name(*_split(self[place].key)), None)
+        number, random = _split(key)
+        if not self._table.flags.writeable:
+            self._table = self._table.copy()
+        self._table[place]["number"], self._table[place]["random"] = number, np.void(random)
+
     def start_over(self) -> None:
         """None is found by its key any more; each may be appended once more."""
         self._places = {}

@@ -229,14 +229,36 @@ class Preferring:
         return seen, found
 
     def missing(self, kind: BlobKind, ids: bytes, there: Flags) -> NDArray[np.int64]:
-        """Which of these ids are in none of the packs. A stranger's word is not enough to let go of a copy that others
-        know of, in a pack that is ``there``.
+        """Which of these ids are in none of the packs. A stranger's word is not enough to let go of a copy that anybody
+        else knows of, in a pack that is ``there``.
         """
         seen, found = self.locate(kind, ids)
         if seen.any() and self.strange.any():
-            known, _ = self._in(there & ~self.strange, kind, ids)
+            known, _ = self._in(there & ~self.flags, kind, ids)
             seen &= ~(known & within(self.strange, found))
         return np.flatnonzero(~seen)
+
+    def uncounted(self, kind: BlobKind, ids: bytes, counted: Flags) -> Iterator[Rows]:
+        """The rows to count for these ids: one for each, and every one where only strangers tell, as any of them may
+        lie. ``counted``: flags of rows, set here, that are not handed out again.
+        """
+        seen, found = self.locate(kind, ids)
+        while seen.any():
+            _, first = np.unique(found["ordinal"][seen], return_index=True)
+            rows = found[seen][first]
+            fresh = rows[~counted[rows["ordinal"]]]
+            counted[fresh["ordinal"]] = True
+            yield fresh
+            ids = _some(ids, np.flatnonzero(seen & within(self.strange, found)))
+            seen, found = self._more(kind, ids, counted)
+
+    def _more(self, kind: BlobKind, ids: bytes, counted: Flags) -> tuple[Flags, Rows]:
+        def usable(rows: Rows) -> Flags:
+            good = within(self.flags & self.strange, rows)
+            good[good] = ~counted[rows["ordinal"][good]]
+            return good
+
+        return self.standing.shelf.index.locate(kind, ids, usable)
 
     def _in(self, flags: Flags, kind: BlobKind, ids: bytes) -> tuple[Flags, Rows]:
         return self.standing.shelf.index.locate(kind, ids, lambda rows: within(flags, rows))

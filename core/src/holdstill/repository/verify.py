@@ -269,6 +269,8 @@ class _Verification:
             self._findings.add(key, "the index segment is missing")
         listed = shelf.listed_packs()
         shelf.take_orphans(listed, self._findings.damage)
+        for key in shelf.not_believed():
+            self._findings.add(key, "it tells of a pack otherwise than others do, and is not believed")
         return shelf, listed
 
     def _named_now(self) -> set[str]:
