@@ -23,6 +23,7 @@ from holdstill.errors import (
 from holdstill.model.fsck import FilesystemState
 from holdstill.pipeline.copying import Copier
 from holdstill_remote import machine
+from holdstill_remote.programs import SshRunner
 from holdstill_testing import volumes
 from holdstill_testing.conversations import Agreeing
 from holdstill_testing.workbench import Workbench
@@ -250,6 +251,18 @@ def test_a_write_while_it_is_read_is_noticed(bench, device, monkeypatch):
     with pytest.raises(VolumeChanged, match="something wrote to it while it was read"):
         bench.back_up(there(device))
     assert bench.engine.images(bench.url) == []
+
+
+def test_where_nobody_can_tell_whether_it_was_written_to_there_is_no_image(bench, device, monkeypatch):
+    """A sync over there that does not end in time."""
+    ask = SshRunner.ask
+
+    def slow(self, argv, *, limit):
+        return ask(self, ["false"] if argv == ["sync"] else argv, limit=limit)
+
+    monkeypatch.setattr(SshRunner, "ask", slow)
+    with pytest.raises(VolumeUnusable, match="whether it is written to cannot be found out: `sync`"):
+        bench.back_up(there(device))
 
 
 def test_a_connection_that_ends_while_it_is_read_leaves_no_image(bench, device, monkeypatch):
