@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +13,13 @@ import numpy as np
 import pytest
 
 from holdstill.errors import Damaged, WriteOnly
+from holdstill.model.image import Origin
+from holdstill.model.requests import CopyRequest
+from holdstill.model.retention import Retention
+from holdstill.pipeline.transfer import Transfer
 from holdstill.repository import canonical, cipher, envelope, layout, packs, segments
 from holdstill.repository.codecs import Codec
+from holdstill.repository.digests import Digests
 from holdstill.repository.keys import Cost, Keys
 from holdstill.repository.layout import BlobKind, ObjectKind
 from holdstill.repository.loading import Shelf, unheard
@@ -21,8 +28,12 @@ from holdstill.repository.opening import create, open_repository
 from holdstill.repository.prune import Prune
 from holdstill.repository.records import Upkeep, Veiled
 from holdstill.repository.records import seal as sealed_record
+from holdstill.repository.retention import decide
 from holdstill.repository.rows import encoded_blob
+from holdstill.repository.sealing import Sealed
 from holdstill.repository.verify import verify
+from holdstill.spi.conversation import Conversation
+from holdstill_testing.fakes.memory_target import MemoryTarget
 
 SCRIPT = Path(__file__).parents[3] / "docs/how-to/restore_image.py"
 CHUNK = 65536
@@ -304,3 +315,73 @@ def test_no_false_rows_of_a_writer_cost_anybody_an_image(full, writer, target, k
         again = open_repository(target, lambda: b"full")
         pruned(again)
         assert keeper.restore(again, again.find(image.id)) == data
+
+
+def test_what_is_no_box_keeps_the_stand_alone_script_from_no_good_copy(full, writer, target, keeper, tmp_path):
+    data = bytes(range(256)) * 256
+    with writer.begin("liar") as session:
+        # a box to the public key that is all zeros, with which nobody shares anything
+        blob = encoded_blob(writer.digests, BlobKind.CHUNK, full.ids.chunk(data), len(data), (Codec.RAW, data))
+        blob = attrs.evolve(blob, payload=b"\3" + bytes(blob.size - 1))
+        blob = attrs.evolve(blob, digest=full.digests.of_blob(blob.row[:-16], blob.payload))
+        builder = packs.PackBuilder()
+        builder.add(blob)
+        for random, digests in (("00" * 16, writer.digests), ("01" * 16, open_elsewhere(writer))):
+            key = layout.pack_key(session.number, random)
+            target.put(key, builder.seal(digests, key))
+    image = keeper.backup(full, data)
+    for key, whole in target.objects.items():
+        (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / key).write_bytes(whole)
+    words = [sys.executable, "-I", SCRIPT, tmp_path, image.id, tmp_path / "out"]
+    environment = {**os.environ, "HOLDSTILL_PASSWORD": "full"}
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out").read_bytes() == data
+    assert done.stderr.count("left out") == 2
+    assert keeper.restore(full, image) == data
+    assert {finding.key[:6] for finding in keeper.verify(full).findings} == {"packs/"}
+
+
+def open_elsewhere(writer):
+    """The digests of somebody who knows the writer's keys and was never admitted."""
+    ring = attrs.evolve(writer.unlocked.ring, signing=cipher.new_signing_key())
+    return Digests(writer.config.digest, ring.ids, Sealed(ring))
+
+
+def copied(source, target):
+    transfer = Transfer(source, target, Conversation(), 1)
+    return transfer.run(CopyRequest(to_url=target.target.url)).copies
+
+
+@pytest.mark.parametrize("where", ["there", "here"])
+def test_no_lie_about_where_an_image_was_made_keeps_it_from_being_copied(full, writer, keeper, where):
+    other = create(MemoryTarget(), chunk_size=CHUNK, password=b"other", cost=CHEAP)
+    source, target = (other, full) if where == "there" else (full, other)
+    data = keeper.data(6, seed=1)
+    with writer.begin("host") as session:
+        if where == "there":
+            image = keeper.backup(source, data)
+        else:
+            with source.begin("host") as mine:
+                image = mine.commit(keeper.store(source, mine, data))
+        lie = Origin(source.config.repository_id, image.id)
+        session.commit(
+            attrs.evolve(keeper.store(writer, session, b"lie" * 9999), origin=lie, taken="2020-01-01T00:00:00Z")
+        )
+    for _ in range(2):
+        made = {each.image: each for each in copied(source, target)}
+        assert keeper.restore(target, target.find(made[image.id].copy)) == data
+    more = data + keeper.data(3, seed=2)
+    later = keeper.backup(source, more)
+    made = {each.image: each for each in copied(source, target)}
+    assert keeper.restore(target, target.find(made[later.id].copy)) == more
+
+
+def test_what_it_signs_takes_no_others_place_in_what_a_policy_keeps(full, writer, keeper):
+    mine = keeper.backup(full, b"mine")
+    theirs = [keeper.backup(writer, data) for data in (b"lie", b"lies")]
+    assert {image.volume.identity for image in (mine, *theirs)} == {mine.volume.identity}
+    now = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
+    kept = {each.image for each in decide(full.images(), Retention(last=1), now) if each.kept}
+    assert kept == {mine.id, theirs[-1].id}

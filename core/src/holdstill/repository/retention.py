@@ -53,7 +53,8 @@ def decide(
     """
     if retention.keeps_nothing:
         raise UsageError("a policy must keep something", next_step="Say --keep-last 1, for example.")
-    volumes: dict[tuple[str, str], list[_Dated]] = {}
+    # What hosts sign that may only write is counted by itself: they can name any host and volume.
+    volumes: dict[tuple[str, str, str], list[_Dated]] = {}
     for image in images:
         dated = _Dated(image, time_of(image))
         if dated.taken > now + SKEW:
@@ -62,7 +63,7 @@ def decide(
                 subject=f"image {image.id[:12]} of {image.host}",
                 next_step="Set this host's clock right; if the image's time is wrong, `holdstill delete` it.",
             )
-        volumes.setdefault((image.host, image.volume.identity or image.volume.path), []).append(dated)
+        volumes.setdefault((image.host, image.volume.identity or image.volume.path, image.signer), []).append(dated)
     if retention.versions is not None and (retention.versions.extra_days, retention.versions.only_days) != (None, None):
         _no_leap([each.taken for some in volumes.values() for each in some], now)
     verdicts = []
