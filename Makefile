@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-DISTS := core providers/platforms providers/filesystems providers/static_unmount providers/lvm2 providers/jfs2 providers/remote providers/fssnap storage frontends/cli tests
+DISTS := core providers/platforms providers/filesystems providers/static_unmount providers/lvm2 providers/jfs2 providers/remote providers/fssnap executors/dask storage frontends/cli tests
 
 .PHONY: help setup demo test lint bench torture clean
 

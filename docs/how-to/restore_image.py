@@ -55,7 +55,7 @@ PUBLIC_KEY = blake2b(bytes(32), b"holdstill v1 config")
 class Plain:
     """What a repository that is not sealed is opened with."""
 
-    box, behind = 0, 32
+    box, behind, wrong = 0, 32, ()
 
     def check(self, what, digest, signature):
         pass
@@ -73,11 +73,16 @@ class Sealed:
     box, behind = 49, 192
 
     def __init__(self, folder, repository_id):
-        from cryptography.exceptions import InvalidTag
+        from cryptography.exceptions import InvalidSignature, InvalidTag
         from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-        self.ed25519, self.x25519, self.cipher, self.wrong = ed25519.Ed25519PublicKey, x25519, AESGCM, InvalidTag
+        self.ed25519, self.x25519, self.cipher, self.wrong = (
+            ed25519.Ed25519PublicKey,
+            x25519,
+            AESGCM,
+            (InvalidTag, InvalidSignature),
+        )
         self.id = bytes.fromhex(repository_id)
         self.ring = self.unlock(folder)
         if self.ring["data"] is None:
@@ -168,9 +173,14 @@ class Repository:
         if self.keyed(self.key("pack"), bound(name) + head + signed) != digest:
             print(f"{name}: damaged, left out", file=sys.stderr)
             return
-        self.sealing.check(b"pack", digest, signature)
+        try:
+            self.sealing.check(b"pack", digest, signature)
+            rows = ROW.iter_unpack(self.sealing.opened(signed[:-4], bound(name) + head))
+        except self.sealing.wrong:
+            print(f"{name}: not of who may write, left out", file=sys.stderr)
+            return
         at = HEADER.size
-        for row in ROW.iter_unpack(self.sealing.opened(signed[:-4], bound(name) + head)):
+        for row in rows:
             self.places.setdefault((row[1], row[0]), []).append((pack, at, row))
             at += row[4]
 
@@ -182,7 +192,11 @@ class Repository:
                 encoded = file.read(row[4])
             row_head = ROW.pack(*row)[:HEAD]
             if self.keyed(self.key("blob"), row_head + encoded)[:16] == row[5]:
-                plain = decode(row[2], self.sealing.opened(encoded, row_head), row[3])
+                try:
+                    plain = decode(row[2], self.sealing.opened(encoded, row_head), row[3])
+                except Exception as error:  # noqa: BLE001  # the cipher's or codec's: somebody stored what is none
+                    print(f"{pack}: {error!r}, left out", file=sys.stderr)
+                    continue
                 if self.keyed(self.key("chunk-id" if kind == CHUNK else "page-id"), plain) == blob_id:
                     return plain
         sys.exit(

@@ -10,11 +10,23 @@ import attrs
 import pytest
 
 from holdstill import Mode, RestoreRequest, StaticMethod
-from holdstill.errors import HoldstillError, HostKeyRefused, MachineLost, VolumeBusy, VolumeChanged, VolumeUnusable
+from holdstill.errors import (
+    HoldstillError,
+    HostKeyRefused,
+    MachineLost,
+    OwnGround,
+    RestoreRefused,
+    VolumeBusy,
+    VolumeChanged,
+    VolumeUnusable,
+)
 from holdstill.model.fsck import FilesystemState
 from holdstill.pipeline.copying import Copier
+from holdstill_remote import machine
+from holdstill_remote.programs import SshRunner
 from holdstill_testing import volumes
 from holdstill_testing.conversations import Agreeing
+from holdstill_testing.workbench import Workbench
 
 pytest_plugins = ["holdstill_testing.server_fixtures"]
 pytestmark = pytest.mark.root
@@ -54,8 +66,9 @@ def there(path):
 
 def masters():
     """The processes that keep our connections."""
-    found = subprocess.run(["pgrep", "-af", r"ssh: /tmp/hs-.*\[mux\]"], capture_output=True, text=True).stdout
-    return [int(line.split()[0]) for line in found.splitlines()]
+    ours = "|".join(str(each.connection._folder) for each in machine._reached.values())
+    found = subprocess.run(["pgrep", "-f", rf"^ssh: ({ours})/.*\[mux\]"], capture_output=True, text=True).stdout
+    return [int(line) for line in found.split()]
 
 
 @pytest.fixture
@@ -113,6 +126,19 @@ def options_at(place):
     """Of the mount, and of its file system."""
     found = subprocess.run(["findmnt", "-no", "OPTIONS", place], capture_output=True, text=True).stdout
     return set(found.strip().split(","))
+
+
+def test_a_way_that_leads_back_to_this_host_spares_what_the_engine_stands_on(bench, device, mounted, known_hosts):
+    """By way of ssh the repository would be unmounted, or written over."""
+    own = Workbench(bench.engine, mounted / "repository", bench.state)
+    own.engine.init(own.url)
+    image = own.back_up(known_hosts).image
+
+    with pytest.raises(OwnGround, match="the repository"):
+        own.back_up(there(device), mode=Mode.STATIC)
+    with pytest.raises(RestoreRefused, match="the restore needs that"):
+        own.engine.restore(own.url, attrs.evolve(onto(image, there(device)), unmount=True), Agreeing())
+    assert os.path.ismount(mounted)
 
 
 @pytest.mark.parametrize("method", StaticMethod)
@@ -225,6 +251,18 @@ def test_a_write_while_it_is_read_is_noticed(bench, device, monkeypatch):
     with pytest.raises(VolumeChanged, match="something wrote to it while it was read"):
         bench.back_up(there(device))
     assert bench.engine.images(bench.url) == []
+
+
+def test_where_nobody_can_tell_whether_it_was_written_to_there_is_no_image(bench, device, monkeypatch):
+    """A sync over there that does not end in time."""
+    ask = SshRunner.ask
+
+    def slow(self, argv, *, limit):
+        return ask(self, ["false"] if argv == ["sync"] else argv, limit=limit)
+
+    monkeypatch.setattr(SshRunner, "ask", slow)
+    with pytest.raises(VolumeUnusable, match="whether it is written to cannot be found out: `sync`"):
+        bench.back_up(there(device))
 
 
 def test_a_connection_that_ends_while_it_is_read_leaves_no_image(bench, device, monkeypatch):

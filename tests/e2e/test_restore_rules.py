@@ -256,24 +256,50 @@ KILLED = """
 import os, signal, sys
 from holdstill import RestoreRequest
 from holdstill.engine import Engine
-from holdstill.pipeline.writing import ImageWriter
+from holdstill.pipeline.proving import Prover
+from holdstill_static_unmount.still import StaticStill
+from holdstill_platforms.linux.volume import LinuxVolume
 from holdstill_testing.conversations import Agreeing
-ImageWriter.write = lambda self, meter: os.kill(os.getpid(), signal.SIGKILL)
-state, url, image, device = sys.argv[1:]
+state, url, image, device, where, what = sys.argv[1:]
+setattr(globals()[where], what, lambda *given: os.kill(os.getpid(), signal.SIGKILL))
 Engine(state=state).restore(url, RestoreRequest(image, to_volume=device, unmount=True), Agreeing())
 """
 
 
-def test_a_killed_restore_that_had_unmounted_is_recovered(bench, mounted):
+@pytest.mark.parametrize("before_writing", [True, False])
+def test_a_killed_restore_that_had_unmounted_is_recovered_unless_something_was_written(bench, mounted, before_writing):
+    """Killed before its proof it could be mounted: all is written. Nobody knows whether it is true."""
     device, place = mounted
     image = bench.back_up(device, mode=Mode.STATIC).image
     before = options_at(place)
+    at = ("LinuxVolume", "open_writer") if before_writing else ("Prover", "prove")
 
-    subprocess.run([sys.executable, "-c", KILLED, bench.state, bench.url, image, device])
+    subprocess.run([sys.executable, "-c", KILLED, bench.state, bench.url, image, device, *at])
+    assert not os.path.ismount(place)
+    (found,) = bench.engine.recover(Agreeing())
+
+    assert found.gone
+    assert ("left unmounted" in found.detail) != before_writing
+    assert os.path.ismount(place) == before_writing
+    if before_writing:
+        assert options_at(place) == before
+    assert bench.nothing_is_held()
+
+
+def test_a_restore_that_is_killed_while_it_mounts_again_is_mounted_by_recover(bench, mounted):
+    """It was proved."""
+    device, place = mounted
+    image = bench.back_up(device, mode=Mode.STATIC).image
+    before = options_at(place)
+    (place / "later").write_text("not in the image")
+    at = ("StaticStill", "release")
+
+    subprocess.run([sys.executable, "-c", KILLED, bench.state, bench.url, image, device, *at])
     assert not os.path.ismount(place)
 
     assert [each.gone for each in bench.engine.recover(Agreeing())] == [True]
     assert options_at(place) == before
+    assert not (place / "later").exists()
 
 
 def test_a_target_with_a_mount_that_cannot_be_repeated_is_unmounted_and_says_so(bench, mounted, tmp_path):

@@ -24,10 +24,13 @@ BOUNDS = {
     "one writer, two prunes": "-DWRITERS=1 -DPRUNERS=2 -DNO_FORGETTING",
     "one writer that begins again, a prune that repacks": "-DWRITERS=1 -DBEGINNINGS=2 -DPRUNERS=1 -DREPACK",
     "two writers, one prune, nothing forgotten": "-DWRITERS=2 -DPRUNERS=1 -DNO_FORGETTING",
+    "one writer, one prune, a roll": "-DWRITERS=1 -DPRUNERS=1 -DROLL=2",
 }
 LARGER = {
     "one writer, two prunes, all forgotten": "-DWRITERS=1 -DPRUNERS=2",
     "two writers, a prune that repacks": "-DWRITERS=2 -DPRUNERS=1 -DREPACK",
+    "one writer, two prunes, a roll": "-DWRITERS=1 -DPRUNERS=2 -DROLL=2 -DNO_FORGETTING",
+    "two writers, one prune, a roll": "-DWRITERS=2 -DPRUNERS=1 -DROLL=3 -DNO_FORGETTING",
 }
 SHORTCUTS = {
     "NO_RECHECK": 2,
@@ -41,6 +44,8 @@ SHORTCUTS = {
     "NAME": 2,
     "FORGET_DELETES": 2,
     "VOID_CLEANED": 1,
+    "ROLL_EARLY -DROLL=2": 1,
+    "ROLL_IS_END -DROLL=1": 1,
 }
 
 

@@ -32,6 +32,13 @@ byte end = 1;           /* the ledger: entry 0 is the BEGIN of image 0 */
 bool begins[SLOTS];     /* is the entry a BEGIN? else it is a list, or not there */
 short closed = 0;       /* packs that some list names; lists are never withdrawn */
 mtype commits[SLOTS];   /* what stands at the commit key of each BEGIN */
+#ifdef ROLL
+bool rolled = false;    /* is there a roll of the first ROLL entries? */
+bool in_roll[SLOTS];    /* what it says of them */
+#define BEGINS(k) ((rolled && k < ROLL) -> in_roll[k] : begins[k])
+#else
+#define BEGINS(k) begins[k]
+#endif
 short exist = 3;        /* packs that are there */
 short rows = 3;         /* packs that some row ever named */
 bool stands = true;     /* does some image? kept beside commits, so that one assertion says it all */
@@ -96,6 +103,21 @@ out:
     fi
 }
 
+#ifdef ROLL
+/* Anybody copies the first entries, one after the other, once the last of them is there. */
+proctype Roller() {
+    byte k;
+#ifndef ROLL_EARLY
+    end >= ROLL;
+#endif
+    do
+    :: k < ROLL -> in_roll[k] = begins[k]; k++
+    :: else -> break
+    od;
+    rolled = true
+}
+#endif
+
 proctype Pruner() {
     byte c, k, n, at;
     short candidates, view, doomed;
@@ -114,11 +136,16 @@ proctype Pruner() {
 #endif
     atomic { c = end; end++; closed = closed | candidates }
     k = 0;
+#ifdef ROLL_IS_END
+    byte last = (rolled -> ROLL : c);   /* what follows the roll is not looked at */
+#else
+    byte last = c;
+#endif
     do
 #ifdef EARLY_FRONTIER
-    :: k < frontier && k < c && begins[k] ->
+    :: k < frontier && k < c && BEGINS(k) ->
 #else
-    :: k < c && begins[k] ->
+    :: k < c && k < last && BEGINS(k) ->
 #endif
         if
 #if defined(CLOCK) || defined(LATE_CHECK)
@@ -138,9 +165,9 @@ proctype Pruner() {
         fi;
         k++
 #ifdef EARLY_FRONTIER
-    :: k < c && (k >= frontier || !begins[k]) -> k++
+    :: k < c && (k >= frontier || !BEGINS(k)) -> k++
 #else
-    :: k < c && !begins[k] -> k++
+    :: k < c && (k >= last || !BEGINS(k)) -> k++
 #endif
     :: k == c -> break
     od;
@@ -213,6 +240,9 @@ init {
         do :: at < PRUNERS -> run Pruner(); at++ :: else -> break od;
 #ifndef NO_FORGETTING
         run Forgetter();
+#endif
+#ifdef ROLL
+        run Roller();
 #endif
 #ifdef VOID_CLEANED
         run Cleaner()

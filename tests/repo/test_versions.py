@@ -14,6 +14,7 @@ DISTRIBUTIONS = {
     "holdstill-jfs2": "providers/jfs2",
     "holdstill-remote": "providers/remote",
     "holdstill-fssnap": "providers/fssnap",
+    "holdstill-dask": "executors/dask",
     "holdstill-storage": "storage",
     "holdstill-cli": "frontends/cli",
     "holdstill-testing": "tests",

@@ -7,6 +7,7 @@ import datetime as dt
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import attrs
 
@@ -74,7 +75,8 @@ class Access:
         ``UsageError`` if a password was given for one that is not sealed.
         """
         with self.plugins.storage_target(url) as target:
-            repository = open_repository(target, lambda: self._ask(url), self._unlocked.get(target.url))
+            unlocked = self._unlocked.get(target.url)
+            repository = open_repository(target, lambda: self._ask(url), unlocked, self._place())
             given = self.passwords()
             if repository.unlocked is None and given is not None and given.is_given(url):
                 raise UsageError(
@@ -89,6 +91,12 @@ class Access:
                 yield repository
             finally:
                 self._remember(repository)
+
+    def _place(self) -> Path | None:
+        """Without a state folder that can be written to, everything is read from the repository, and kept in memory."""
+        with contextlib.suppress(HoldstillError):
+            return self.state.repositories
+        return None
 
     def forget(self, url: str) -> None:
         """Ask for the password of this target's repository anew."""

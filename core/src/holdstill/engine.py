@@ -42,6 +42,7 @@ from holdstill.model.volume import Mode, VolumeFacts
 from holdstill.pipeline.away import asking
 from holdstill.pipeline.backup import Backup
 from holdstill.pipeline.checking import checked
+from holdstill.pipeline.elsewhere import scrubbers
 from holdstill.pipeline.finding import absolute_of, find
 from holdstill.pipeline.importing import Import
 from holdstill.pipeline.numbers import in_own_journal, journalled, void_own_past
@@ -194,21 +195,17 @@ class Engine:
 
     def copy(self, url: str, request: CopyRequest, talk: Conversation) -> CopyResult:
         """Copy images to another repository. It may be done again, and after it was killed: what is there stays."""
-        with (
-            self._open(url) as source,
-            self._open(request.to_url) as target,
-            Journal.begin(self._state.journals) as journal,
-        ):
+        with self._open(url) as source, self._open(request.to_url) as target:
             if not request.dry_run:
                 void_own_past(target, self._state.journals)
-            kept = partial(journalled, journal, target)
+            kept = partial(in_own_journal, self._state, target)
             return Transfer(source, target, talk, self._workers, kept).run(request)
 
     def verify(self, url: str, request: VerifyRequest, talk: Conversation) -> VerifyResult:
         """Check images, all of them if none is named. What is damaged is in the result, which is kept; what is damaged
         is not relied on by later backups, so that one that still has the data heals it.
         """
-        with self._open(url) as repository:
+        with self._open(url) as repository, scrubbers(self._plugins, request.executor, repository) as elsewhere:
             images = [repository.find(name) for name in request.images] if request.images else None
             return verify(
                 repository,
@@ -218,6 +215,7 @@ class Engine:
                 cancelled=talk.cancelled,
                 reading=Reading(request.share, request.max_age, request.budget),
                 keep=True,
+                elsewhere=elsewhere,
                 kept=partial(in_own_journal, self._state, repository),
             )
 

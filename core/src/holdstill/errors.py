@@ -40,8 +40,21 @@ class HoldstillError(Exception):
         self.subject = subject
         self.next_step = next_step
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """What another process raised is raised here with all that it said."""
+        return _raised_elsewhere, (type(self), self.args, self.__dict__)
+
     def __str__(self) -> str:
         return f"{self.subject}: {self.message}" if self.subject else self.message
+
+
+def _raised_elsewhere(
+    kind: type[HoldstillError], words: tuple[object, ...], facts: dict[str, object]
+) -> HoldstillError:
+    error = kind.__new__(kind, *words)
+    error.args = words
+    error.__dict__.update(facts)
+    return error
 
 
 # --- wrong usage -------------------------------------------------------------------------------
@@ -92,6 +105,13 @@ class AmbiguousProvider(HoldstillError):
     """Two plugins claim the same thing; the message names both."""
 
     id = "plugin.ambiguous"
+
+
+class WorkersLost(HoldstillError):
+    """Those who were to do a part of the work elsewhere cannot be reached, or have not done it."""
+
+    id = "workers.lost"
+    retryable = True
 
 
 # --- volumes -----------------------------------------------------------------------------------

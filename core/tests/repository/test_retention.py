@@ -241,3 +241,17 @@ def test_freshness(newest, hurt, worry):
 def test_a_volume_that_should_have_an_image_and_has_none():
     found = freshness([image(0, NOW)], ("/v", "/other"), dt.timedelta(hours=1), (), NOW)
     assert [(each.volume, each.worry) for each in found] == [("/v", Worry.NONE), ("/other", Worry.CRITICAL)]
+
+
+@pytest.mark.parametrize("ahead", ["here", "there"])
+def test_days_do_not_expire_by_a_clock_that_is_far_ahead(ahead):
+    """Neither by this host's, nor by that of the host that made the newest image. By number is by number."""
+    images, later = every(24, 10), NOW + dt.timedelta(days=400)
+    if ahead == "there":
+        images.append(image(99, later))
+    days = Retention(versions=Versions(exists=None, extra_days=30))
+    with pytest.raises(ClockDoubtful):
+        decide(images, days, later)
+    assert decide(images, Retention(last=2), later)
+    assert decide([*images, image(100, later), image(101, later)], days, later)
+    assert decide(images[:10], days, NOW + dt.timedelta(days=59))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +13,13 @@ import numpy as np
 import pytest
 
 from holdstill.errors import Damaged, WriteOnly
+from holdstill.model.image import Origin
+from holdstill.model.requests import CopyRequest
+from holdstill.model.retention import Retention
+from holdstill.pipeline.transfer import Transfer
 from holdstill.repository import canonical, cipher, envelope, layout, packs, segments
 from holdstill.repository.codecs import Codec
+from holdstill.repository.digests import Digests
 from holdstill.repository.keys import Cost, Keys
 from holdstill.repository.layout import BlobKind, ObjectKind
 from holdstill.repository.loading import Shelf, unheard
@@ -21,8 +28,12 @@ from holdstill.repository.opening import create, open_repository
 from holdstill.repository.prune import Prune
 from holdstill.repository.records import Upkeep, Veiled
 from holdstill.repository.records import seal as sealed_record
+from holdstill.repository.retention import decide
 from holdstill.repository.rows import encoded_blob
+from holdstill.repository.sealing import Sealed
 from holdstill.repository.verify import verify
+from holdstill.spi.conversation import Conversation
+from holdstill_testing.fakes.memory_target import MemoryTarget
 
 SCRIPT = Path(__file__).parents[3] / "docs/how-to/restore_image.py"
 CHUNK = 65536
@@ -242,3 +253,135 @@ def test_its_own_password_changes_without_new_rights(full, writer, target):
     assert not again.sealing.may_read
     assert [each.write_only for each in keys.all(full.sealing)].count(True) == 2
     assert list(keys.damaged(full.sealing)) == []
+
+
+# --- one that may only write, against another ---------------------------------------------------------
+
+
+def chunk_packs(repository, data):
+    """Key and rows of the packs that hold the chunks of ``data``."""
+    shelf = Shelf(repository.target, repository.digests)
+    shelf.take_listed_segments(unheard)
+    index, wanted = shelf.index, {repository.ids.chunk(data[at : at + CHUNK]) for at in range(0, len(data), CHUNK)}
+    places = {place.pack for each in wanted for place in index.places(BlobKind.CHUNK, each)}
+    return list(index.rows_of(np.array([place in places for place in range(len(index.packs))])))
+
+
+def claims_falsely(liar, found):
+    """A segment of the liar's, older than all others by its name: other blobs are in these packs, of the same sizes."""
+    false = []
+    for pack, stored in found:
+        rows = stored.copy()
+        rows["id"] = rows["id"][::-1] if len(rows) > 1 and (rows["id"] != rows["id"][::-1]).all() else b"\x55" * 32
+        false.append((pack, rows))
+    name = layout.segment_key(1, "00" * 16)
+    liar.target.put(name, segments.seal(liar.digests, name, false))
+    return name
+
+
+def test_no_lie_of_a_writer_costs_another_writers_image(full, writer, target, keeper):
+    """What the liar claims to hold, of which the other host has the only copy."""
+    data = bytes(range(256)) * 256
+    liar = admit(full, b"liar")
+    with liar.begin("liar") as session:
+        lying_pack(liar, session.number, data, b"?" * len(data))
+        image = attrs.evolve(keeper.store(liar, session, b"an image"), id=session.nonce, number=session.number)
+        image = attrs.evolve(image, segments=(layout.segment_key(session.number, "00" * 16), *session._lanes.segments))
+        target.put(session.commit_key, sealed_record(liar.digests, session.commit_key, image))
+    more = keeper.data(6, seed=7)
+    first, second = keeper.backup(writer, data + more), keeper.backup(writer, data)
+    full.forget(first)
+    for below in (0.5, 1.0, 0.0):
+        again = open_repository(target, lambda: b"full")
+        work = Prune(again, lambda event: None, lambda: False, below)
+        work.run(work.choose())
+        assert keeper.restore(again, again.find(second.id)) == data
+
+
+@pytest.mark.parametrize("who", ["writer", "full"])
+def test_no_false_rows_of_a_writer_cost_anybody_an_image(full, writer, target, keeper, who):
+    """What the liar says of others' packs, heard before those who stored them."""
+    owner, data = {"writer": writer, "full": full}[who], keeper.data(9, seed=7)
+    image = keeper.backup(owner, data)
+    liar = admit(full, b"liar")
+    name = claims_falsely(liar, chunk_packs(full, data))
+    own = set(image.segments)
+    again = open_repository(target, lambda: b"full")
+    assert keeper.restore(again, again.find(image.id)) == data
+    assert {finding.key for finding in keeper.verify(again).findings} == {name}
+    listed = target.list  # listings are hints: they may show what the liar says, and not yet what is true
+    target.list = lambda prefix: (each for each in listed(prefix) if each.key not in own)
+    for _ in range(2):
+        again = open_repository(target, lambda: b"full")
+        pruned(again)
+        assert keeper.restore(again, again.find(image.id)) == data
+
+
+def test_what_is_no_box_keeps_the_stand_alone_script_from_no_good_copy(full, writer, target, keeper, tmp_path):
+    data = bytes(range(256)) * 256
+    with writer.begin("liar") as session:
+        # a box to the public key that is all zeros, with which nobody shares anything
+        blob = encoded_blob(writer.digests, BlobKind.CHUNK, full.ids.chunk(data), len(data), (Codec.RAW, data))
+        blob = attrs.evolve(blob, payload=b"\3" + bytes(blob.size - 1))
+        blob = attrs.evolve(blob, digest=full.digests.of_blob(blob.row[:-16], blob.payload))
+        builder = packs.PackBuilder()
+        builder.add(blob)
+        for random, digests in (("00" * 16, writer.digests), ("01" * 16, open_elsewhere(writer))):
+            key = layout.pack_key(session.number, random)
+            target.put(key, builder.seal(digests, key))
+    image = keeper.backup(full, data)
+    for key, whole in target.objects.items():
+        (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / key).write_bytes(whole)
+    words = [sys.executable, "-I", SCRIPT, tmp_path, image.id, tmp_path / "out"]
+    environment = {**os.environ, "HOLDSTILL_PASSWORD": "full"}
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out").read_bytes() == data
+    assert done.stderr.count("left out") == 2
+    assert keeper.restore(full, image) == data
+    assert {finding.key[:6] for finding in keeper.verify(full).findings} == {"packs/"}
+
+
+def open_elsewhere(writer):
+    """The digests of somebody who knows the writer's keys and was never admitted."""
+    ring = attrs.evolve(writer.unlocked.ring, signing=cipher.new_signing_key())
+    return Digests(writer.config.digest, ring.ids, Sealed(ring))
+
+
+def copied(source, target):
+    transfer = Transfer(source, target, Conversation(), 1)
+    return transfer.run(CopyRequest(to_url=target.target.url)).copies
+
+
+@pytest.mark.parametrize("where", ["there", "here"])
+def test_no_lie_about_where_an_image_was_made_keeps_it_from_being_copied(full, writer, keeper, where):
+    other = create(MemoryTarget(), chunk_size=CHUNK, password=b"other", cost=CHEAP)
+    source, target = (other, full) if where == "there" else (full, other)
+    data = keeper.data(6, seed=1)
+    with writer.begin("host") as session:
+        if where == "there":
+            image = keeper.backup(source, data)
+        else:
+            with source.begin("host") as mine:
+                image = mine.commit(keeper.store(source, mine, data))
+        lie = Origin(source.config.repository_id, image.id)
+        session.commit(
+            attrs.evolve(keeper.store(writer, session, b"lie" * 9999), origin=lie, taken="2020-01-01T00:00:00Z")
+        )
+    for _ in range(2):
+        made = {each.image: each for each in copied(source, target)}
+        assert keeper.restore(target, target.find(made[image.id].copy)) == data
+    more = data + keeper.data(3, seed=2)
+    later = keeper.backup(source, more)
+    made = {each.image: each for each in copied(source, target)}
+    assert keeper.restore(target, target.find(made[later.id].copy)) == more
+
+
+def test_what_it_signs_takes_no_others_place_in_what_a_policy_keeps(full, writer, keeper):
+    mine = keeper.backup(full, b"mine")
+    theirs = [keeper.backup(writer, data) for data in (b"lie", b"lies")]
+    assert {image.volume.identity for image in (mine, *theirs)} == {mine.volume.identity}
+    now = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
+    kept = {each.image for each in decide(full.images(), Retention(last=1), now) if each.kept}
+    assert kept == {mine.id, theirs[-1].id}

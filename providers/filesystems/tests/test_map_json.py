@@ -9,6 +9,7 @@ import pytest
 
 from holdstill_cli.main import main
 from holdstill_filesystems import plugin
+from holdstill_testing.jfs2_images import to_jfs2
 
 MIB = 1 << 20
 MADE_BY = {
@@ -18,6 +19,7 @@ MADE_BY = {
     "xfs": ("mkfs.xfs -q -f", 320 * MIB),
     "btrfs": ("mkfs.btrfs -q -f", 128 * MIB),
     "jfs": ("mkfs.jfs -q", 32 * MIB),
+    "jfs2": ("mkfs.jfs -q", 32 * MIB),
     "ntfs": ("mkfs.ntfs -q -F", 16 * MIB),
     "vfat": ("mkfs.fat", 8 * MIB),
     "exfat": ("mkfs.exfat", 16 * MIB),
@@ -40,6 +42,8 @@ def test_it_is_one_line_that_says_what_is_used(name, tmp_path, capsys):
     folder.mkdir()
     words = [*command.split(), path, folder] if name == "ufs" else [*command.split(), path]
     subprocess.run(words, check=True, capture_output=True)
+    if name == "jfs2":
+        path = to_jfs2(path, tmp_path / "turned.img")
 
     assert main(["map", "--json", str(path)]) == 0
 

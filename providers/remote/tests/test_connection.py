@@ -107,10 +107,10 @@ def test_a_question_that_takes_too_long(machine, tmp_path):
 def begun(connection, local, tmp_path):
     """A change that has begun, and goes on until ``end`` is there; what came of it."""
     outcome = []
+    runner = SshRunner(connection, "feedbeef", local)
 
     def job():
         try:
-            runner = SshRunner(connection, "feedbeef", local)
             outcome.append(
                 runner.change(["sh", "-c", f"touch {tmp_path}/begun; until test -e {tmp_path}/end; do sleep .1; done"])
             )
@@ -121,13 +121,13 @@ def begun(connection, local, tmp_path):
     thread.start()
     while not (tmp_path / "begun").exists():
         thread.join(0.01)
-    yield thread, outcome
+    yield runner, thread, outcome
     (tmp_path / "end").touch()
     thread.join()
 
 
 def test_a_change_whose_connection_ends_goes_on_and_nobody_knows(connection, cut, begun, local, tmp_path):
-    thread, outcome = begun
+    runner, thread, outcome = begun
 
     cut(connection)
     thread.join()
@@ -137,9 +137,13 @@ def test_a_change_whose_connection_ends_goes_on_and_nobody_knows(connection, cut
     connection.open(local)
     assert re.fullmatch(r"sh as process \d+", at_work(connection, "feedbeef", local))
     assert at_work(connection, "deadbeef", local) == ""
+    for use in (lambda: runner.ask(["true"], limit=60), lambda: runner.change(["true"])):
+        with pytest.raises(MachineLost, match=r"sh as process \d+, whose connection ended, is still at work"):
+            use()
     (tmp_path / "end").touch()
     while at_work(connection, "feedbeef", local):
         thread.join(0.01)
+    assert runner.ask(["true"], limit=60).ok
 
 
 def test_a_change_that_was_done_leaves_no_trace(machine, local):

@@ -91,9 +91,10 @@ class Journal(Holds):
         return _Line(self, entry)
 
     def update(self, entry: int, narrower: Mapping[str, str]) -> None:
-        """Add to the data of an open line."""
-        self._append({"update": entry, "data": dict(narrower)})
-        self._open[entry].data.update(narrower)
+        """Add to the data of an open line; harmless for one that was crossed out."""
+        if entry in self._open:
+            self._append({"update": entry, "data": dict(narrower)})
+            self._open[entry].data.update(narrower)
 
     def drop(self, entry: int) -> None:
         """Cross a line out. Harmless to repeat."""

@@ -44,6 +44,11 @@ class StateFolder:
         """Where is remembered what was kept of stills; made if it is not there."""
         return self._made("marks")
 
+    @property
+    def repositories(self) -> Path:
+        """What is kept of repositories because it is cheaper than to read it again; made if it is not there."""
+        return self._made("repositories")
+
     @contextmanager
     def reserved(self, identity: str, subject: str) -> Iterator[None]:
         """Inside, no other run of this host holds the same volume still. Raises ``VolumeBusy`` if one does."""

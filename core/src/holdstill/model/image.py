@@ -106,3 +106,7 @@ class Image:
     """None: it was made in this repository."""
     managed: Managed | None = None
     """The volume manager that the volume was of; None if it had none, or none that a plugin knew."""
+    signer: str = attrs.field(default="", eq=False)
+    """The public key of the host that may only write and signed the record that this was read from; empty if who may
+    read did. It is in no record.
+    """

@@ -113,6 +113,8 @@ class VerifyRequest:
     """Pass over data that was read, and was good, so lately."""
     budget: float | None = None
     """Seconds after which no more data is read."""
+    executor: str | None = None
+    """With ``read_data``: the URL of the workers that read, ``dask://HOST:8786``. None: threads of this process."""
 
 
 @attrs.frozen

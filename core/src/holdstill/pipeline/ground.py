@@ -11,6 +11,8 @@ from pathlib import Path
 import holdstill
 from holdstill.errors import OwnGround
 from holdstill.held.state import StateFolder
+from holdstill.pipeline.selves import as_here
+from holdstill.plugins.registry import Plugins
 from holdstill.repository.repository import Repository
 from holdstill.spi.volume import Volume
 
@@ -28,10 +30,11 @@ def needed(state: StateFolder, repository: Repository) -> Iterator[tuple[str, st
             yield name, path
 
 
-def refuse_own(volume: Volume, state: StateFolder, repository: Repository) -> None:
+def refuse_own(plugins: Plugins, volume: Volume, state: StateFolder, repository: Repository) -> None:
     """Raises ``OwnGround`` if the run would hold still what it stands on itself."""
+    here = as_here(plugins, volume)
     for what, path in needed(state, repository):
-        if volume.carries(path):
+        if here.carries(path):
             raise OwnGround(
                 f"{what} ({path}) is on it; while it is held that could not be written or read",
                 subject=volume.facts.path,

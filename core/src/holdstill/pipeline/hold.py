@@ -98,7 +98,7 @@ class Holder:
                 )
             asked = attrs.evolve(self._asked(mode, volume), provider=self.request.snapshot_provider)
             return self.plugins.snapshot(volume, asked)
-        refuse_own(volume, self.state, self.repository)
+        refuse_own(self.plugins, volume, self.state, self.repository)
         if mode is Mode.STATIC:
             return self.plugins.snapshot(volume, self._asked(mode, volume))
         if not volume.facts.mounts:

@@ -8,6 +8,7 @@ from holdstill.errors import Damaged, RestoreRefused, VolumeBusy
 from holdstill.model.events import Question
 from holdstill.model.image import Image
 from holdstill.pipeline.hold import in_use_by
+from holdstill.pipeline.selves import as_here
 from holdstill.plugins.registry import Plugins
 from holdstill.repository.blobs import BlobReader
 from holdstill.repository.layout import BlobKind
@@ -47,7 +48,7 @@ def draw_up(
     to do.
     """
     notes = _fits(image, target)
-    _is_ours_to_write(target, unmount=unmount, own_paths=own_paths)
+    _is_ours_to_write(plugins, target, unmount=unmount, own_paths=own_paths)
     parts = tuple(plugins.restore(image, target, runner))
     objections = [objection for part in parts for objection in part.objections()]
     if objections:
@@ -69,9 +70,10 @@ def _fits(image: Image, target: Volume) -> tuple[str, ...]:
     return ()
 
 
-def _is_ours_to_write(target: Volume, *, unmount: bool, own_paths: tuple[str, ...]) -> None:
+def _is_ours_to_write(plugins: Plugins, target: Volume, *, unmount: bool, own_paths: tuple[str, ...]) -> None:
+    here = as_here(plugins, target)
     for path in own_paths:
-        if target.carries(path):
+        if here.carries(path):
             raise RestoreRefused(
                 f"{path} is on it, and the restore needs that",
                 subject=target.facts.path,

@@ -19,6 +19,7 @@ from holdstill.pipeline.commands import OWED, settle
 from holdstill.pipeline.deaf import Deaf
 from holdstill.pipeline.finding import find
 from holdstill.pipeline.numbers import NUMBER, void
+from holdstill.pipeline.unmounting import is_unproved
 from holdstill.plugins.registry import Plugins
 from holdstill.repository.repository import Repository
 from holdstill.spi.conversation import Conversation
@@ -62,7 +63,8 @@ def heal(state: StateFolder, plugins: Plugins, talk: Conversation) -> None:
 
     for each in _each(state, plugins, nowhere, talk, lambda held: held.kind != NUMBER):
         if each.gone:
-            talk.tell(Warned("recover.done", f"a killed run had left this held, now undone: {each.kind} {each.what}"))
+            text = f"a killed run had left this held, now undone: {each.kind} {each.what}: {each.detail}".rstrip(": ")
+            talk.tell(Warned("recover.done", text))
         else:
             text = f"a killed run left this held: {each.kind} {each.what}: {each.detail}; by hand: {each.by_hand}"
             talk.tell(Warned("recover.left", text))
@@ -106,9 +108,11 @@ def _undo(
             return Undone(UndoState.REMOVED)
         if held.kind == OWED:
             return settle(held, ProcessRunner(held.run, state.scratch, Deaf(talk)))
+        if is_unproved(held):
+            return Undone(UndoState.ABSENT, "left unmounted: a restore onto it was killed; restore it again (--resume)")
         local = ProcessRunner(held.run, state.scratch, Deaf(talk))
         if is_held_away(held):
             return undo_there(held, plugins, local)
         return plugins.undo(held.kind, held.version, held.data, local, partial(find, plugins))
-    except HoldstillError as error:
+    except (HoldstillError, OSError) as error:  # nothing that fails keeps the others from being undone
         return Undone(UndoState.UNKNOWN, str(error))

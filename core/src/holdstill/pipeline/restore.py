@@ -76,10 +76,11 @@ class Restore:
                 undo.callback(gone.put_back)
                 target = find(self.plugins, away.name_of(target))  # its path may have been where it was mounted
             with target.open_writer() as writer:
+                gone.begin()
                 undo.pop_all()  # from here on what is half written is kept, its head blank
                 if made is not None:
                     made.keep()
-                with self._unless_broken(gone, plan):
+                with self._unless_broken(gone):
                     result = self._write_and_prove(plan, writer, path, began)
             return self._cared_for(result, plan, target, gone)
 
@@ -130,22 +131,21 @@ class Restore:
         return unmount(self.plugins, target, journal, local)
 
     @contextmanager
-    def _unless_broken(self, gone: Unmounted, plan: Plan) -> Iterator[None]:
-        """Half a restore is mounted by nobody, nor is a fuzzy one before it was checked, nor what a person must see to
-        first: not by ``recover`` either.
-        """
-        if plan.image.consistency is Consistency.FUZZY or plan.by_hand_first:
-            gone.forget()
+    def _unless_broken(self, gone: Unmounted) -> Iterator[None]:
+        """Half a restore is mounted by nobody, not by ``recover`` either."""
         try:
             yield
         except BaseException:
             gone.forget()
+            if gone.places:
+                places = ", ".join(gone.places)
+                self.talk.tell(Warned("restore.unmounted", f"{places} is left unmounted: the restore did not end"))
             raise
 
     def _cared_for(self, result: RestoreResult, plan: Plan, target: Volume, gone: Unmounted) -> RestoreResult:
         """Its file system checked and mounted again, where that was asked for, and may be."""
         image = plan.image
-        with self._unless_broken(gone, plan):
+        with self._unless_broken(gone):
             check = self._checked(plan, target) if self.request.fsck else None
         result, why_not = attrs.evolve(result, fsck=check), plan.by_hand_first or gone.because
         if check is not None and not check.sound:

@@ -32,6 +32,8 @@ from holdstill.spi.meter import Meter
 
 #: how often a fenced copy begins again before it gives up
 _BEGINNINGS: Final = 5
+#: host, volume, bytes of a chunk, signer
+_Same = tuple[str, str, int, str]
 
 
 @attrs.define
@@ -46,7 +48,7 @@ class Transfer:
     """Around each writer's number, so that it is settled even if this process is killed."""
     _there: dict[Origin, Image] = attrs.field(factory=dict, init=False)
     """What the target has, by where it was first made."""
-    _pairs: dict[tuple[str, str, int], tuple[Image, Image]] = attrs.field(factory=dict, init=False)
+    _pairs: dict[_Same, tuple[Image, Image]] = attrs.field(factory=dict, init=False)
     """The last image of each volume that both have, here and there."""
     _here: BlobReader = attrs.field(init=False)
     _beyond: BlobReader = attrs.field(init=False)
@@ -61,7 +63,9 @@ class Transfer:
         self.talk.tell(StageStarted("plan", self.target.target.url))
         images = self.source.images(on_damage=self._warn)
         chosen = self._chosen(request, images)
-        self._there = {_origin(self.target, image): image for image in self.target.images(on_damage=self._warn)}
+        # Who copies may read: what a host that may only write says it has copied is no copy.
+        there = [image for image in self.target.images(on_damage=self._warn) if not image.signer]
+        self._there = {_origin(self.target, image): image for image in there}
         for image in images:
             self._pair(image)
         self._here, self._beyond = self.source.blobs(), self.target.blobs()
@@ -82,7 +86,8 @@ class Transfer:
 
     def _pair(self, image: Image) -> None:
         copy = self._there.get(_origin(self.source, image))
-        if copy is not None and copy.chunk_size == image.chunk_size:
+        # A record that was replaced here by another host's since it was copied has another note of who signed it.
+        if copy is not None and copy.chunk_size == image.chunk_size and copy.notes[: len(image.notes)] == image.notes:
             self._pairs[_same(image)] = image, copy
 
     def _warn(self, damage: RepositoryError) -> None:
@@ -171,6 +176,7 @@ class ImageCopier:
         return self.session.commit(
             attrs.evolve(
                 image,
+                signer="",
                 origin=origin,
                 chunks=chunks,
                 map=blocks,
@@ -215,9 +221,11 @@ class ImageCopier:
 
 
 def _origin(repository: Repository, image: Image) -> Origin:
-    return image.origin or Origin(repository.config.repository_id, image.id)
+    """Where it was first made. A host that may only write has copied nothing, whatever it says."""
+    own = Origin(repository.config.repository_id, image.id)
+    return own if image.signer or image.origin is None else image.origin
 
 
-def _same(image: Image) -> tuple[str, str, int]:
-    """What two images of one volume agree in."""
-    return image.host, image.volume.identity, image.chunk_size
+def _same(image: Image) -> _Same:
+    """What two images of one volume agree in; who signed them, too, as anybody may name any host and volume."""
+    return image.host, image.volume.identity, image.chunk_size, image.signer

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Final
 
 import attrs
 
 from holdstill.errors import NoProvider, VolumeUnusable
-from holdstill.held.journal import Journal
+from holdstill.held.journal import Held, Journal
 from holdstill.model.choices import StaticMethod
 from holdstill.model.volume import Mode, VolumeFacts
 from holdstill.pipeline import away
@@ -22,6 +23,9 @@ from holdstill.spi.still import HoldRequest, Still
 from holdstill.spi.volume import Volume
 from holdstill.spi.writer import Writer
 
+#: what a line of the journal says from the first write on until the volume may be mounted again
+_UNPROVED: Final = "unproved"
+
 
 @attrs.define
 class Unmounted:
@@ -33,6 +37,13 @@ class Unmounted:
     """Why nobody can mount it again, if nobody can."""
     _still: Still | None = None
     _lines: list[Hold] = attrs.field(factory=list)
+    _unproved: bool = False
+
+    def begin(self) -> None:
+        """From here on it is written to, and what it holds is not known to be whole before ``put_back``: who finds the
+        line of a killed run leaves it unmounted.
+        """
+        self._say(unproved=True)
 
     def forget(self) -> None:
         """Cross it out of the journal: what is killed from here on leaves it unmounted."""
@@ -40,9 +51,21 @@ class Unmounted:
             line.drop()
 
     def put_back(self) -> None:
-        """Mount it again, as it was. Raises ``LeftHeld``."""
+        """Mount it again, as it was: it was not written to, or holds what it should. Raises ``LeftHeld``."""
         if self._still is not None:
+            if self._unproved:
+                self._say(unproved=False)
             self._still.release()
+
+    def _say(self, *, unproved: bool) -> None:
+        for line in self._lines:
+            line.update(**{_UNPROVED: "yes" if unproved else "no"})
+        self._unproved = unproved
+
+
+def is_unproved(held: Held) -> bool:
+    """Was it being written to, so that nobody may mount it again unasked?"""
+    return held.data.get(_UNPROVED) == "yes"
 
 
 def unmount(plugins: Plugins, target: Volume, journal: Journal, local: Runner) -> Unmounted:
@@ -69,7 +92,11 @@ def unmount(plugins: Plugins, target: Volume, journal: Journal, local: Runner) -
     finally:
         for reader in unread.lent:
             reader.close()
-    now = find(plugins, away.name_of(target))
+    try:
+        now = find(plugins, away.name_of(target))
+    except BaseException:
+        still.release()
+        raise
     if now.facts.mounts:  # what is read-only may be held as it is
         still.release()
         now.unmount()

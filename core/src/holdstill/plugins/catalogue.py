@@ -35,6 +35,8 @@ STORAGE: Final = (
 )  # fmt: skip
 
 CATALOGUE: Final = (
+    # First: fsspec has a protocol of this name too, which is no storage that a repository could be on.
+    Brings("holdstill-dask", "dask", schemes=("dask",)),
     Brings("holdstill-storage", "storage", schemes=STORAGE),
     Brings(
         "holdstill-filesystems",

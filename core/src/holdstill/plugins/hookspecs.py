@@ -33,6 +33,7 @@ from holdstill.spi.runner import Runner
 from holdstill.spi.still import Freeze, HoldRequest, Still
 from holdstill.spi.target import Target
 from holdstill.spi.volume import Volume
+from holdstill.spi.workforce import Workforce
 
 #: the entry-point group, and pluggy's project name
 PROJECT: Final = "holdstill"
@@ -146,6 +147,13 @@ def compatibility() -> Compatibility:  # type: ignore[empty-body]
 @hookspec
 def storage_target(url: str) -> Target:  # type: ignore[empty-body]
     """Open the target behind ``url``, whose scheme is one of ``provider_info().schemes``. Makes nothing there."""
+
+
+@hookspec
+def workforce(url: str) -> Workforce:  # type: ignore[empty-body]
+    """Reach workers for the heavy reading; the URL's scheme is one of ``provider_info().schemes``. Raises
+    ``WorkersLost``, ``UsageError``.
+    """
 
 
 @hookspec

@@ -48,6 +48,7 @@ from holdstill.spi.runner import NoRunner, Runner
 from holdstill.spi.still import Freeze, HoldRequest, Still, nowhere
 from holdstill.spi.target import Target, TargetProperties
 from holdstill.spi.volume import Volume
+from holdstill.spi.workforce import Workforce
 
 
 @attrs.frozen
@@ -290,6 +291,16 @@ class Plugins:
         target: Target = self._ask(plugin, "storage_target", Target, url=url)
         expect(plugin, "storage_target", TargetProperties, getattr(target, "properties", None))
         return target
+
+    def workforce(self, url: str) -> Workforce:
+        """The workers behind ``url``. Raises ``NoProvider``, and what the hook may raise."""
+        scheme = url.partition("://")[0].lower()
+        ways = able(self._shelf.plugins, "workforce", "schemes", scheme)
+        if not ways:
+            help_ = remedy(self._shelf.broken, "schemes", scheme)
+            raise nobody("no installed plugin reaches such workers", f"{scheme}://", help_)
+        workers: Workforce = self._ask(the_one(ways, f"{scheme}:// workers"), "workforce", Workforce, url=url)
+        return workers
 
     def restore(self, image: Image, target: Volume, runner: Runner | None = None) -> list[RestoreTarget]:
         """Everybody who has something to say about this restore, by the plugin's name."""

@@ -33,12 +33,8 @@ def choose(standing: Standing, repack_below: float) -> Choice:
     preferring = Preferring.of(standing, flags)
     counted = np.zeros(index.row_count, dtype=np.bool_)
     for kind, ids in standing.needed():
-        seen, found = preferring.locate(kind, ids)
-        _, first = np.unique(found["ordinal"][seen], return_index=True)
-        rows = found[seen][first]
-        fresh = rows[~counted[rows["ordinal"]]]
-        counted[fresh["ordinal"]] = True
-        np.add.at(used, fresh["pack"], fresh["encoded"].astype(np.int64) + STORED.itemsize)
+        for fresh in preferring.uncounted(kind, ids, counted):
+            np.add.at(used, fresh["pack"], fresh["encoded"].astype(np.int64) + STORED.itemsize)
     if standing.doubts > doubts:
         return choose(standing, repack_below)
     unneeded, mostly_empty = [], []

@@ -46,6 +46,9 @@ class Condition:
     ) -> None:
         """Is every pack there, in the size that its rows imply? What the listing does not say is asked for."""
         for place, pack in enumerate(self.index.packs):
+            if self.index.stands_for_none(place):
+                self.pack_is_gone(place)
+                continue
             try:
                 size = listed.get(pack.key, -1)
                 size = size if size == pack.size else target.size(pack.key)

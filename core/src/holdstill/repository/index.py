@@ -1,32 +1,50 @@
-"""Where each blob is: the rows of all known packs, sorted, in about a hundred bytes each."""
+"""Where each blob is: the rows of all known packs, in memory or, where there is a folder for it, on disk."""
 
 from __future__ import annotations
 
 import hashlib
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final
+from pathlib import Path
+from typing import IO, Any, Final
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from holdstill.repository import envelope, packs, rows
+from holdstill.errors import HoldstillError
+from holdstill.repository import layout, packs, rows, runs
 from holdstill.repository.layout import ID_SIZE, BlobKind
+from holdstill.repository.pack_table import KnownPack, PackTable
 from holdstill.repository.rows import STORED, Rows
+from holdstill.repository.runs import Places, Run, Table
+
+__all__ = ["Flags", "Index", "KnownPack", "Place", "Usable", "mark_of"]
 
 Flags = NDArray[np.bool_]
 #: which of some rows may be taken
 Usable = Callable[[Rows], Flags]
+#: makes an empty file for a run
+NewFile = Callable[[], IO[bytes]]
 
 #: what ``locate`` hands back: the row, which pack, where in it, and the row's number in the index
 _FOUND: Final = np.dtype([*STORED.descr, ("pack", "<u4"), ("offset", "<u4"), ("ordinal", "<u4")])
 _STORED: Final = list(STORED.names or ())
+#: so many rows on disk are held in memory as well
+_LITTLE: Final = 1 << 16
 #: tables smaller than this are merged whatever their sizes
 _SMALL: Final = 4096
-#: a row's place in a table: pack, then its place in the pack
-_ROW_BITS: Final = np.uint64(32)
-_ROW_MASK: Final = np.uint64((1 << 32) - 1)
+#: so many rows are held in memory before they go to disk
+SPILL: Final = 1 << 18
+#: a run on disk is joined with those after it once they have this share of its rows
+_LATER: Final = 4
+#: so many runs are looked through before they are joined
+_MOST_RUNS: Final = 32
+#: packs that are looked at when an index is opened that was on disk
+_SAMPLE: Final = 16
+#: the number of no writer
+_NOBODY: Final = 0
 
 
 @attrs.frozen
@@ -48,91 +66,208 @@ class Place:
 
 
 @attrs.frozen
-class KnownPack:
-    """A pack of the index. ``size`` is the whole object's, as its rows imply."""
+class _Part:
+    """Following rows of the index, in memory or in a run."""
 
-    key: str
-    size: int
-    rows: int
     first: int
-    """The ordinal of its first row."""
-    mark: bytes
-    """A digest of its rows: does the pack itself say the same?"""
+    tables: tuple[Table | Run, ...]
+    held: tuple[Rows, Places] | None
+    """Rows and offsets, if they are in memory."""
+    run: Run | None = None
+    """Where they are, or were read from."""
 
+    def rows(self, wheres: Places) -> tuple[Rows, Places]:
+        if self.held is not None:
+            return self.held[0][wheres], self.held[1][wheres]
+        assert self.run is not None
+        return self.run.rows(wheres)
 
-@attrs.frozen
-class _Table:
-    """Where rows are, by the first eight bytes of their ids: digests, which hardly ever agree in them. 16 bytes a row.
-
-    Where prefixes agree, older rows come first.
-    """
-
-    prefixes: NDArray[np.uint64]
-    wheres: NDArray[np.uint64]
+    def span(self, first: int, count: int) -> Rows:
+        start = first - self.first
+        if self.held is not None:
+            return self.held[0][start : start + count]
+        assert self.run is not None
+        return self.run.span(start, count)
 
     @classmethod
-    def of(cls, parts: list[_Table]) -> _Table:
-        prefixes = np.concatenate([part.prefixes for part in parts])
-        wheres = np.concatenate([part.wheres for part in parts])
-        order = np.argsort(prefixes, kind="stable")
-        return cls(prefixes[order], wheres[order])
+    def of(cls, run: Run, first: int) -> _Part:
+        """What is little is held in memory."""
+        if run.count > _LITTLE:
+            return cls(first, (run,), None, run)
+        return cls(first, (run.table(),), run.all(), run)
+
+
+@attrs.define
+class _Recent:
+    """The rows that are in memory: they grow in place, so that who looks at a part of them is not disturbed."""
+
+    first: int
+    rows: Rows = attrs.field(factory=lambda: np.zeros(0, dtype=STORED))
+    offsets: Places = attrs.field(factory=lambda: np.zeros(0, dtype=np.uint32))
+    tables: tuple[Table, ...] = ()
+    count: int = 0
+
+    def add(self, stored: Rows) -> Table:
+        start, self.count = self.count, self.count + len(stored)
+        if self.count > len(self.rows):
+            room = max(self.count, 2 * len(self.rows), 64) - start
+            self.rows = np.concatenate((self.rows[:start], np.zeros(room, dtype=STORED)))
+            self.offsets = np.concatenate((self.offsets[:start], np.zeros(room, dtype=np.uint32)))
+        self.rows[start : self.count] = stored
+        self.offsets[start : self.count] = runs.offsets_of(stored)
+        return Table(runs.prefixes_of(stored), np.arange(start, self.count, dtype=np.uint32))
+
+    def sort_in(self, fresh: list[Table]) -> None:
+        """A few sorted tables of falling size, merged as they grow: adding costs little."""
+        tables = [*self.tables, Table.of(fresh)]
+        while len(tables) > 1 and tables[-2].wheres.size < max(2 * tables[-1].wheres.size, _SMALL):
+            last = tables.pop()
+            tables[-1] = Table.of([tables[-1], last])
+        self.tables = tuple(tables)
+
+    def part(self) -> _Part:
+        return _Part(self.first, self.tables, (self.rows[: self.count], self.offsets[: self.count]))
 
 
 class Index:
     """All rows that are known. Looking is thread-safe, also while a pack is added; adding is serialised.
 
-    Rows stay as they came, pack by pack; a few sorted tables of falling size, merged as they grow, say where each is:
-    adding costs little, and looking never waits.
+    The rows that came last are in memory. Given a folder, those before are in runs on its disk: then the memory is the
+    same however many rows there are.
     """
 
-    def __init__(self, pack_extra: int = 0) -> None:
-        """``pack_extra``: how many bytes longer packs are than their blobs and rows imply, as they are sealed."""
-        self.packs: list[KnownPack] = []
+    def __init__(
+        self,
+        folder: Path | None = None,
+        known: PackTable | None = None,
+        on_disk: Iterable[Run] = (),
+        pack_extra: int = 0,
+    ) -> None:
+        """``folder`` for nameless scratch files; the packs that are ``known`` already have their rows ``on_disk``;
+        ``pack_extra``: how many bytes longer packs are than their blobs and rows imply, as they are sealed.
+        """
+        self.packs = PackTable() if known is None else known
+        self._folder = folder
         self._pack_extra = pack_extra
-        self._rows: list[Rows] = []
-        self._places: dict[str, int] = {}
-        self._tables: tuple[_Table, ...] = ()
+        self.new_file: NewFile | None = None if folder is None else self.scratch_file
+        """Makes the files of runs; without it all rows stay in memory."""
+        self.runs = tuple(on_disk)
+        self.row_count = sum(run.count for run in self.runs)
+        self._recent = _Recent(self.row_count)
+        self._parts: tuple[_Part, ...] = ()
         self._lock = threading.Lock()
-        self.row_count = 0
+        self._sound = np.zeros(len(self.packs), dtype=np.bool_)
+        self._unsound = np.zeros(len(self.packs), dtype=np.bool_)
+        self._superseded: set[int] = set()
+        self.on_unsound: Callable[[], None] = _scratch_changed
+        """Called when rows on disk are not what they were: they are passed over unless it raises."""
+        self._arrange()
+
+    # --- adding ---------------------------------------------------------------------------------
 
     def place_of(self, key: str) -> int | None:
         """The pack's place in ``packs``, or None."""
-        return self._places.get(key)
+        return self.packs.place_of(key)
 
     def add(self, found: Iterable[tuple[str, Rows]]) -> None:
         """Take in packs with all their rows; a pack that is known already is passed over."""
         with self._lock:
-            fresh = [self._take(key, stored) for key, stored in found if key not in self._places]
-            if not fresh:
-                return
-            tables = [*self._tables, _Table.of(fresh)]
-            while len(tables) > 1 and tables[-2].wheres.size < max(2 * tables[-1].wheres.size, _SMALL):
-                last = tables.pop()
-                tables[-1] = _Table.of([tables[-1], last])
-            self._tables = tuple(tables)
+            fresh = [self._take(key, stored) for key, stored in found if self.packs.place_of(key) is None]
+            if fresh:
+                self._recent.sort_in(fresh)
+                self._arrange()
+                if self._recent.count >= SPILL and self.new_file is not None:
+                    self._spill()
 
-    def _take(self, key: str, stored: Rows) -> _Table:
-        pack = self._places[key] = len(self.packs)
-        self._rows.append(stored)
-        size = packs.size_of(stored, self._pack_extra)
-        self.packs.append(KnownPack(key, size, int(stored.size), self.row_count, mark_of(stored)))
+    def _take(self, key: str, stored: Rows) -> Table:
+        self.packs.append(
+            key, packs.size_of(stored, self._pack_extra), int(stored.size), self.row_count, mark_of(stored)
+        )
         self.row_count += int(stored.size)
-        wheres = np.arange(stored.size, dtype=np.uint64) | np.uint64(pack) << _ROW_BITS
-        return _Table(rows.as_words(stored["id"])[:, 0].copy(), wheres)
+        return self._recent.add(stored)
+
+    def supersede(self, place: int, stored: Rows) -> None:
+        """What was believed of this pack, in an index that is all in memory or scratch, is wrong: these are its rows.
+
+        Its old place stands from then on for a pack that nobody has, in which nothing is found.
+        """
+        with self._lock:
+            key = self.packs[place].key
+            split = layout.split_pack_key(key)
+            assert split is not None, key
+            self._superseded.add(place)
+            self.packs.rename(place, layout.pack_key(_NOBODY, split[1]))
+        self.add([(key, stored)])
+
+    def stands_for_none(self, place: int) -> bool:
+        """Was what was believed of the pack at this place superseded?"""
+        return place in self._superseded
+
+    def settle(self) -> None:
+        """Everything goes to disk, in few runs. Raises ``HoldstillError`` if there is no room."""
+        with self._lock:
+            if self._recent.count:
+                self._spill()
+            self._join()
+
+    def _spill(self) -> None:
+        count = self._recent.count
+        stored, offsets = self._recent.rows[:count], self._recent.offsets[:count]
+        run = self._written(lambda file: runs.write(file, stored, offsets))
+        self.runs = (*self.runs, run)
+        self._recent = _Recent(self.row_count)
+        if len(self.runs) > _MOST_RUNS:
+            self._join()
+        self._arrange()
+
+    def _join(self) -> None:
+        """The latest runs become one, as far back as it is worth it."""
+        at = max(len(self.runs) - 1, 0)
+        later = sum(run.count for run in self.runs[at:])
+        while at > 0 and self.runs[at - 1].count < _LATER * later:
+            at -= 1
+            later += self.runs[at].count
+        if len(self.runs) - at > 1:
+            joined = self._written(lambda file: runs.join(file, self.runs[at:]))
+            self.runs = (*self.runs[:at], joined)
+        self._arrange()
+
+    def _written(self, write: Callable[[IO[bytes]], Run]) -> Run:
+        assert self.new_file is not None, "only an index with a place for files has runs"
+        try:
+            with self.new_file() as file:
+                return write(file)
+        except OSError as error:
+            raise HoldstillError(
+                f"the index cannot be written: {error.strerror}",
+                subject=str(self._folder),
+                next_step="make room there, or set HOLDSTILL_STATE to a folder that has some and that you may write to",
+            ) from error
+
+    def scratch_file(self) -> IO[bytes]:
+        """A file without a name, which goes with the process. Raises OSError."""
+        return tempfile.TemporaryFile(dir=self._folder)
+
+    def _arrange(self) -> None:
+        known = {part.run: part for part in self._parts if part.run is not None}
+        parts, first = [], 0
+        for run in self.runs:
+            parts.append(known[run] if run in known else _Part.of(run, first))
+            first += run.count
+        self._parts = (*parts, self._recent.part())
+
+    # --- looking --------------------------------------------------------------------------------
 
     def places(self, kind: BlobKind, blob_id: bytes) -> list[Place]:
         """Every place of a blob, oldest row first."""
-        prefix = np.frombuffer(blob_id, dtype=">u8", count=1).astype(np.uint64)[0]
+        prefix = runs.prefixes_of(np.frombuffer(blob_id, dtype=[("id", f"V{ID_SIZE}")]))
         found = []
-        for table in self._tables:
-            at = int(np.searchsorted(table.prefixes, prefix))
-            while at < table.prefixes.size and table.prefixes[at] == prefix:
-                pack, row = divmod(int(table.wheres[at]), 1 << 32)
-                stored = self._rows[pack][row]
-                if stored["kind"] == kind and stored["id"].tobytes() == blob_id:
-                    offset = envelope.HEADER.size + int(self._rows[pack]["encoded"][:row].sum(dtype=np.int64))
-                    found.append(self._place(stored, pack, offset, self.packs[pack].first + row))
-                at += 1
+        for part in self._parts:
+            for table in part.tables:
+                some, sound = self._found(part, table.find(prefix)[1])
+                found += [
+                    self.place(row) for row in some[sound] if row["kind"] == kind and row["id"].tobytes() == blob_id
+                ]
         return found
 
     def locate(self, kind: BlobKind, ids: bytes, usable: Usable) -> tuple[Flags, Rows]:
@@ -143,51 +278,108 @@ class Index:
         words = rows.as_words(np.frombuffer(ids, dtype=f"V{ID_SIZE}"))
         seen = np.zeros(len(words), dtype=np.bool_)
         chosen = np.zeros(len(words), dtype=_FOUND)
-        for table in self._tables:
-            left = np.flatnonzero(~seen)
-            at = np.searchsorted(table.prefixes, words[left, 0])
-            while left.size:
-                inside = at < table.prefixes.size
-                left, at = left[inside], at[inside]
-                same = table.prefixes[at] == words[left, 0]
-                left, at = left[same], at[same]
+        for part in self._parts:
+            for table in part.tables:
+                left = np.flatnonzero(~seen)
                 if not left.size:
-                    break
-                found = self._found(table.wheres[at])
-                good = (rows.as_words(found["id"]) == words[left]).all(axis=1) & (found["kind"] == kind) & usable(found)
-                chosen[left[good]] = found[good]
-                seen[left[good]] = True
-                left, at = left[~good], at[~good] + 1
+                    return seen, chosen
+                which, wheres = table.find(words[left, 0])
+                if not wheres.size:
+                    continue
+                found, good = self._found(part, wheres)
+                good &= (rows.as_words(found["id"]) == words[left[which]]).all(axis=1) & (found["kind"] == kind)
+                good &= usable(found)
+                wanted, oldest = np.unique(left[which[good]], return_index=True)
+                chosen[wanted] = found[good][oldest]
+                seen[wanted] = True
         return seen, chosen
 
-    def _found(self, wheres: NDArray[np.uint64]) -> Rows:
-        """The rows at these places. Ids that are asked for together mostly lie in few packs."""
+    def _found(self, part: _Part, wheres: Places) -> tuple[Rows, Flags]:
+        """The rows at these places, and which of them are still what they were when they were taken in."""
         found = np.empty(wheres.size, dtype=_FOUND)
-        owners, at = wheres >> _ROW_BITS, wheres & _ROW_MASK
-        for pack in set(owners.tolist()):
-            mine = owners == pack
-            stored, wanted = self._rows[pack], at[mine]
-            chosen = np.empty(wanted.size, dtype=_FOUND)
-            chosen[_STORED] = stored[wanted]
-            chosen["pack"] = pack
-            chosen["offset"] = envelope.HEADER.size + rows.ends(stored)[wanted] - chosen["encoded"]
-            chosen["ordinal"] = self.packs[pack].first + wanted
-            found[mine] = chosen
-        return found
+        found[_STORED], found["offset"] = part.rows(wheres)
+        found["ordinal"] = ordinals = wheres.astype(np.int64) + part.first
+        found["pack"] = owners = self.packs.owners(ordinals)
+        sound = np.ones(wheres.size, dtype=np.bool_) if part.run is None else self._are_sound(owners)
+        return found, sound & ~np.isin(owners, list(self._superseded)) if self._superseded else sound
+
+    def _are_sound(self, owners: NDArray[np.int64]) -> Flags:
+        """Of packs whose rows are on disk: each is looked at once."""
+        if len(self._sound) < len(self.packs):
+            with self._lock:
+                short = max(0, len(self.packs) - len(self._sound))
+                self._unsound = np.concatenate((self._unsound, np.zeros(short, dtype=np.bool_)))
+                self._sound = np.concatenate((self._sound, np.zeros(short, dtype=np.bool_)))
+        for place in np.unique(owners[~(self._sound | self._unsound)[owners]]).tolist():
+            known = self.packs[place]
+            if mark_of(self._stored(known)) == known.mark:
+                self._sound[place] = True
+            else:
+                self._unsound[place] = True
+                self.on_unsound()
+        return self._sound[owners]
+
+    def _stored(self, known: KnownPack) -> Rows:
+        part = next(part for part in reversed(self._parts) if part.first <= known.first)
+        return part.span(known.first, known.rows)
+
+    def pass_over(self, places: Flags) -> None:
+        """Find nothing in these packs, whose rows are on disk, until ``use`` is told of one."""
+        self._sound[: len(places)] &= ~places
+        self._unsound[: len(places)] |= places
+
+    def use(self, place: int) -> None:
+        """Find again what is in this pack, if it was passed over."""
+        if place < len(self._unsound):
+            self._unsound[place] = False
+
+    def start_over(self) -> None:
+        """Find nothing in what is on disk; every pack may be taken in once more, at a new place."""
+        with self._lock:
+            self._sound[:] = False
+            self._unsound[:] = True
+            self.packs.start_over()
+
+    def holds_together(self) -> bool:
+        """Is what is on disk what it was? Looks at a few packs: that all is damaged must be noticed here, that
+        little is costs only what is not found.
+        """
+        for place in range(0, len(self.packs), max(1, len(self.packs) // _SAMPLE)):
+            known = self.packs[place]
+            stored = self._stored(known)
+            if not known.rows or mark_of(stored) != known.mark:
+                return False
+            for kind in BlobKind:
+                ids = stored["id"][stored["kind"] == kind].tobytes()
+                if ids and not self.locate(kind, ids, lambda rows: np.ones(len(rows), dtype=np.bool_))[0].all():
+                    return False
+        return True
 
     def rows_of(self, wanted: Flags) -> Iterator[tuple[str, Rows]]:
         """Key and rows, as they are stored, of each pack that has a flag in ``wanted``."""
-        return ((self.packs[pack].key, self._rows[pack]) for pack in np.flatnonzero(wanted).tolist())
+        for place in np.flatnonzero(wanted).tolist():
+            if not self._are_sound_or_new(place):
+                continue
+            known = self.packs[place]
+            yield known.key, self._stored(known)
+
+    def _are_sound_or_new(self, place: int) -> bool:
+        on_disk = self.packs[place].first < self._parts[-1].first
+        return not on_disk or bool(self._are_sound(np.array([place], dtype=np.int64))[0])
 
     def place(self, row: Any) -> Place:  # noqa: ANN401  # numpy has no type for one row
         """What a row that ``locate`` found says."""
-        return self._place(row, int(row["pack"]), int(row["offset"]), int(row["ordinal"]))
-
-    def _place(self, row: Any, pack: int, offset: int, ordinal: int) -> Place:  # noqa: ANN401  # as above
-        blob_id, kind, codec, plain_length, length, digest, *_ = row.item()
+        blob_id, kind, codec, plain_length, length, digest, pack, offset, ordinal = row.item()
         return Place(pack, self.packs[pack].key, offset, blob_id, kind, codec, plain_length, length, digest, ordinal)
 
 
 def mark_of(stored: Rows) -> bytes:
     """What tells one pack's rows from others: 16 bytes."""
     return hashlib.blake2b(stored.tobytes(), digest_size=16).digest()
+
+
+def _scratch_changed() -> None:
+    raise HoldstillError(
+        "what was written to the scratch folder reads otherwise",
+        next_step="Check the disk of the state folder, then try again.",
+    )

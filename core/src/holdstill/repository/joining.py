@@ -49,12 +49,7 @@ def join_segments(standing: Standing, deleted: set[int], kept: Kept) -> None:
 
 def _worth_replacing(standing: Standing, gone: set[int]) -> dict[str, list[int]]:
     """Segments of settled writers, each with the packs that it names."""
-    naming: dict[str, list[int]] = {}
-    for pack, segments in standing.shelf.naming.items():
-        place = standing.shelf.index.place_of(pack)
-        assert place is not None, "what a segment names is in the index"
-        for segment in segments:
-            naming.setdefault(segment, []).append(place)
+    naming = standing.shelf.naming.by_segment()
     strange = standing.shelf.strangers()
     ours = {
         segment: packs

@@ -33,6 +33,7 @@ IMAGES: Final = "images/"
 LISTS: Final = "lists/"
 MARKS: Final = "marks/"
 CHECKS: Final = "checks/"
+ROLLS: Final = "rolls/"
 KEYS: Final = "keys/"
 
 _RANDOM = r"(?P<random>[0-9a-f]{32})"
@@ -41,6 +42,8 @@ _OF_PACK: Final = re.compile(f"packs/{_NUMBER}/{_RANDOM}")
 _OF_SEGMENT: Final = re.compile(f"index/{_NUMBER}/{_RANDOM}")
 _OF_COMMIT: Final = re.compile(f"images/{_NUMBER}-{_RANDOM}")
 _OF_LIST: Final = re.compile(f"lists/{_RANDOM}")
+_OF_MARK: Final = re.compile(f"marks/{_NUMBER}-{_RANDOM}/[0-9]{{10}}")
+_OF_ROLL: Final = re.compile(r"rolls/64/(?P<place>[0-9]{10})")
 _OF_CHECK: Final = re.compile(f"checks/{_RANDOM}")
 _OF_KEY: Final = re.compile(f"keys/{_RANDOM}")
 
@@ -56,6 +59,8 @@ class ObjectKind(enum.IntEnum):
     PACK = 6
     UPKEEP = 7
     LIST = 8
+    ROLL = 9
+    PULSE = 10
     KEY = 11
     MARK = 12
     CHECK = 13
@@ -94,6 +99,16 @@ def list_key(random: str) -> str:
     return f"lists/{random}"
 
 
+def roll_key(place: int) -> str:
+    """Copies of the ledger's entries ``64 * (place - 1) + 1`` to ``64 * place``."""
+    return f"rolls/64/{place:010d}"
+
+
+def pulse_key(number: int) -> str:
+    """What the writer ``number`` overwrites while it lives."""
+    return f"pulse/{number:010d}"
+
+
 def mark_key(number: int, nonce: str, place: int) -> str:
     """The mark ``place`` (from 1) of the image of writer ``number``."""
     return f"marks/{number:010d}-{nonce}/{place:010d}"
@@ -124,9 +139,20 @@ def split_commit_key(key: str) -> tuple[int, str] | None:
     return _split(_OF_COMMIT, key)
 
 
+def split_roll_key(key: str) -> int | None:
+    """The place of a roll; None if it is none."""
+    found = _OF_ROLL.fullmatch(key)
+    return int(found["place"]) if found else None
+
+
 def is_list_key(key: str) -> bool:
     """Is it the key of a list of condemned packs?"""
     return _OF_LIST.fullmatch(key) is not None
+
+
+def is_mark_key(key: str) -> bool:
+    """Is it the key of a mark?"""
+    return _OF_MARK.fullmatch(key) is not None
 
 
 def is_check_key(key: str) -> bool:

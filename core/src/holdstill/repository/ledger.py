@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 import attrs
 
 from holdstill.errors import Damaged, FormatTooNew, ObjectMissing, TargetError
 from holdstill.model.buffers import Buffer
-from holdstill.repository import canonical, envelope, layout
+from holdstill.repository import canonical, envelope, layout, rolls
 from holdstill.repository.digests import Digests
 from holdstill.repository.fields import Fields
-from holdstill.repository.layout import ObjectKind
+from holdstill.repository.kept import KeptObjects
+from holdstill.repository.layout import LEDGER, ObjectKind
 from holdstill.repository.presence import is_there
+from holdstill.repository.rolls import ROLL, place_of
 from holdstill.repository.sealing import Signer
 from holdstill.spi.target import Target
 
@@ -63,17 +66,30 @@ class Ledger:
     _target: Target
     _digests: Digests
     _exclusive: bool
+    _kept: KeptObjects | None = None
+    """What this host has read before. Entries never change, so it need not be read again; that the last of them is
+    still there is looked at."""
     begun: dict[int, Begin] = attrs.field(factory=dict)
     lists: dict[int, Condemn] = attrs.field(factory=dict)
     closed_packs: set[str] = attrs.field(factory=set)
     closed_numbers: set[int] = attrs.field(factory=set)
     end: int = 0
     """The last entry that was read."""
+    _group: list[bytes] = attrs.field(factory=list)
+    """The entries of the roll that is not full yet, as they are stored, if all of them were read one by one."""
+    _due: dict[int, list[bytes]] = attrs.field(factory=dict)
+    """Rolls that nobody seems to have written."""
+    _rolled: int = 0
+    """The last entry that was taken from a roll."""
 
     def read(self) -> None:
         """Go on to the end. Raises ``Damaged`` for an entry that cannot be read, or that is missing before others."""
+        self._take_kept()
         while self._take_next():
-            pass
+            if self.end % ROLL == 1:
+                self._take_roll(place_of(self.end))
+        if self._kept is not None:
+            self._kept.close()
         self._nothing_beyond()
 
     def examine(self, last: int) -> Iterator[Damaged | FormatTooNew]:
@@ -88,6 +104,10 @@ class Ledger:
             except (Damaged, FormatTooNew) as damage:
                 yield damage
                 self.end += 1
+
+    def damaged_rolls(self) -> Iterator[Damaged | FormatTooNew]:
+        """What is wrong with the copies of entries that a listing shows."""
+        return rolls.damaged(self._target, self._digests)
 
     def closed(self, pack: str) -> bool:
         """Does a list that was read name this pack?"""
@@ -106,6 +126,7 @@ class Ledger:
             number = self.end + 1
             entry = Begin(nonce, layout.commit_key(number, nonce), host, kind)
             if self._append(number, entry, {"type": "begin", **attrs.asdict(entry)}):
+                self._write_rolls()
                 return number, entry
 
     def must_reach(self, seen: int) -> None:
@@ -126,6 +147,7 @@ class Ledger:
             self.read()
             number = self.end + 1
             if self._append(number, entry, fields):
+                self._write_rolls()
                 return number
 
     def _sealed(self, kind: ObjectKind, key: str, fields: dict[str, Any]) -> list[Buffer]:
@@ -133,9 +155,15 @@ class Ledger:
 
     def _append(self, number: int, entry: Begin | Condemn, fields: dict[str, Any]) -> bool:
         """Is ``entry`` the ledger's entry ``number`` now? Then it is taken in."""
-        if appended := self._put(number, entry, self._sealed(ObjectKind.LEDGER, layout.ledger_key(number), fields)):
-            self._take(number, entry)
+        parts = self._sealed(ObjectKind.LEDGER, layout.ledger_key(number), fields)
+        if appended := self._put(number, entry, parts):
+            self._take(number, entry, b"".join(parts))
         return appended
+
+    def _write_rolls(self) -> None:
+        while self._due:
+            place, entries = self._due.popitem()
+            rolls.write(self._target, self._digests, place, entries, exclusive=self._exclusive)
 
     def _put(self, number: int, entry: Begin | Condemn, parts: list[Buffer]) -> bool:
         """Is it there? A lost reply is resolved by looking."""
@@ -156,15 +184,64 @@ class Ledger:
                 continue
         return False
 
-    def _take_next(self) -> bool:
+    def _take_kept(self) -> None:
+        """Go on as far as this host has read before. Raises ``Damaged`` if the ledger is not what it was then."""
+        if self._kept is None or self.end:
+            return
+        data = None
+        while (known := self._kept.get(key := layout.ledger_key(self.end + 1))) is not None:
+            try:
+                entry = self._parsed(key, known)
+            except (Damaged, FormatTooNew):
+                break
+            data = known
+            self._take(self.end + 1, entry, known)
+        self._due.clear()
+        if data is not None and self._now(layout.ledger_key(self.end)) != data:
+            raise Damaged(
+                "this host has read another ledger: the repository was set back, or lost what it had",
+                subject=layout.ledger_key(self.end),
+                next_step="Do not write to this repository; run verify. If it was set back on purpose, remove what this"
+                " host keeps of it: the folder `repositories` of the state folder.",
+            )
+
+    def _now(self, key: str) -> bytes | None:
         try:
-            entry = self._entry(self.end + 1)
+            return self._target.get(key)
         except ObjectMissing:
+            return None
+
+    def _take_next(self) -> bool:
+        key = layout.ledger_key(self.end + 1)
+        data = self._now(key)
+        if data is None:
             return False
-        self._take(self.end + 1, entry)
+        entry = self._parsed(key, data)
+        if self._kept is not None:
+            self._kept.put(key, data)
+        self._take(self.end + 1, entry, data)
         return True
 
-    def _take(self, number: int, entry: Begin | Condemn) -> None:
+    def _take_roll(self, place: int) -> None:
+        """Go on by a roll, if there is one, and it is right."""
+        try:
+            entries = rolls.read(self._target, self._digests, place)
+            taken = [(key, data, self._parsed(key, data)) for key, data in entries]
+        except (ObjectMissing, Damaged, FormatTooNew):
+            return
+        for key, data, entry in taken[1:]:
+            if self._kept is not None:
+                self._kept.put(key, data)
+            self._take(self.end + 1, entry, data)
+        self._rolled = self.end
+        self._due.pop(place, None)
+
+    def _take(self, number: int, entry: Begin | Condemn, data: bytes) -> None:
+        if number % ROLL == 1:
+            self._group = []
+        self._group.append(data)
+        if number % ROLL == 0 and len(self._group) == ROLL:
+            self._due[place_of(number)] = self._group
         if isinstance(entry, Begin):
             self.begun[number] = entry
         else:
@@ -174,6 +251,8 @@ class Ledger:
         self.end = number
 
     def _nothing_beyond(self) -> None:
+        if self._rolled == self.end > 0 and not is_there(self._target, layout.ledger_key(self.end)):
+            raise _missing(self.end)
         for step in _AHEAD:
             if is_there(self._target, layout.ledger_key(self.end + 1 + step)):
                 # Others may have appended both since we looked.
@@ -184,11 +263,14 @@ class Ledger:
 
     def _entry(self, number: int) -> Begin | Condemn:
         key = layout.ledger_key(number)
-        _, body, signer = envelope.unsealed(self._digests, self._target.get(key), key, ObjectKind.LEDGER)
+        return self._parsed(key, self._target.get(key))
+
+    def _parsed(self, key: str, data: bytes) -> Begin | Condemn:
+        _, body, signer = envelope.unsealed(self._digests, data, key, ObjectKind.LEDGER)
         fields = Fields(canonical.decode(body, key), key)
         kind = fields.text("type")
         if kind == "begin":
-            entry = _begin(fields, number)
+            entry = _begin(fields, key)
         elif kind == "condemn":
             if signer is not Signer.AUTHORITY:
                 raise fields.wrong("type", "is nothing that one may say who may only write")
@@ -209,18 +291,28 @@ class Ledger:
     def _list(self, key: str, fields: Fields) -> Fields:
         if not layout.is_list_key(key):
             raise fields.wrong("list", "is not the key of a list")
+        known = None if self._kept is None else self._kept.get(key)
+        if known is not None:
+            with suppress(Damaged, FormatTooNew):
+                return self._unsealed_list(key, known)
         try:
             data = self._target.get(key)
         except ObjectMissing as error:
             raise Damaged("the ledger names it, and it is missing", subject=key) from error
+        named = self._unsealed_list(key, data)
+        if self._kept is not None:
+            self._kept.put(key, data)
+        return named
+
+    def _unsealed_list(self, key: str, data: bytes) -> Fields:
         _, body = envelope.unseal(self._digests, data, key, ObjectKind.LIST)
         return Fields(canonical.decode(body, key), key)
 
 
-def _begin(fields: Fields, number: int) -> Begin:
+def _begin(fields: Fields, key: str) -> Begin:
     nonce = fields.hexadecimal("nonce", 32)
     entry = Begin(nonce, fields.text("commit"), fields.text("host"), fields.text("kind"))
-    if entry.commit != layout.commit_key(number, nonce):
+    if entry.commit != layout.commit_key(int(key.removeprefix(LEDGER)), nonce):
         raise fields.wrong("commit", "is not this entry's commit key")
     return entry
 

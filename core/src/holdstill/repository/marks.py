@@ -74,7 +74,7 @@ class Marks:
 
     def damaged(self) -> Iterator[Damaged | FormatTooNew]:
         """What is wrong with the marks that a listing shows."""
-        keys = sorted(listed.key for listed in self._target.list(MARKS))
+        keys = sorted(listed.key for listed in self._target.list(MARKS) if layout.is_mark_key(listed.key))
         yield from (gap for gap in _gaps(keys) if not is_there(self._target, gap.subject))
         for key in keys:
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from pathlib import Path
 
 import attrs
 
@@ -102,8 +103,11 @@ def _exists(target: Target) -> RepositoryExists:
     return RepositoryExists("there is a repository already", subject=target.url)
 
 
-def open_repository(target: Target, ask: Ask | None = None, unlocked: Unlocked | None = None) -> Repository:
-    """``ask`` is called if a password is needed; ``unlocked`` is a sealed repository's, if it was opened before.
+def open_repository(
+    target: Target, ask: Ask | None = None, unlocked: Unlocked | None = None, place: Path | None = None
+) -> Repository:
+    """``ask`` is called if a password is needed; ``unlocked`` is a sealed repository's, if it was opened before;
+    ``place``: see ``Repository``.
 
     Raises ``RepositoryMissing``, ``Damaged``, ``FormatTooNew``, ``RepositoryError`` (a package is missing),
     ``PasswordMissing``, ``PasswordWrong``.
@@ -117,10 +121,10 @@ def open_repository(target: Target, ask: Ask | None = None, unlocked: Unlocked |
     config = Config.unsealed(data)
     if not config.is_sealed:
         Config.unsealed(data, PLAIN)
-        return _with_locks(Repository(target, config))
+        return _with_locks(Repository(target, config, place=place))
     if unlocked is None or unlocked.ring.repository_id != config.repository_id:
         if ask is None:
             raise PasswordMissing("it is sealed, and no password was given", subject=target.url)
         unlocked = Keys(target, config).unlock(ask)
     Config.unsealed(data, Sealed(unlocked.ring))
-    return _with_locks(Repository(target, config, unlocked))
+    return _with_locks(Repository(target, config, unlocked, place))

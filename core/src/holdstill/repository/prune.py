@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import attrs
 
@@ -60,8 +60,7 @@ class Prune:
         while a page or record cannot be read), and what the target raises.
         """
         standing = self.standing
-        if self._fence and standing.undecided:
-            self._fence_undecided()
+        if standing.undecided and self._given_up():
             choice = self.choose()  # what they had stored may go too
         self._condemn(choice)
         standing.read_ledger()
@@ -77,9 +76,25 @@ class Prune:
         for at in range(0, len(keys), LONGEST_LIST):
             self.standing.ledger.append_condemn(keys[at : at + LONGEST_LIST])
 
+    def _given_up(self) -> bool:
+        """Fence whom nobody is to wait for, or whom nobody has heard of for long. Was there anybody?"""
+        if self._fence:
+            self._fence_undecided()
+            return True
+        silent = self._repository.silent(self.standing.undecided)
+        for number in silent:
+            begin = self.standing.undecided[number]
+            self._tell(Noted(f"given up: {begin.host} ({begin.kind} {number}) has shown no sign of life for long"))
+        if silent:
+            self._void(silent, "it showed no sign of life for long")
+        return bool(silent)
+
     def _fence_undecided(self) -> None:
-        for begin in self.standing.undecided.values():
-            self._repository.void(begin.commit, "a prune did not wait for it")
+        self._void(self.standing.undecided, "a prune did not wait for it")
+
+    def _void(self, numbers: Collection[int], why: str) -> None:
+        for number in numbers:
+            self._repository.void(self.standing.undecided[number].commit, why)
         self.standing.read_ledger()
 
     def _looked_at(self) -> tuple[set[int], set[int], Repacked]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import attrs
 import numpy as np
@@ -29,7 +29,7 @@ class Reading:
     """Begin no more after so many seconds."""
 
     def chosen(
-        self, packs: list[KnownPack], wanted: Flags, last_read: Mapping[str, str], now: dt.datetime
+        self, packs: Sequence[KnownPack], wanted: Flags, last_read: Mapping[str, str], now: dt.datetime
     ) -> list[tuple[int, KnownPack]]:
         """Places and packs, in the order of reading: those never read first (shuffled), then the longest ago."""
         asked = [(place, packs[place]) for place in np.flatnonzero(wanted).tolist()]

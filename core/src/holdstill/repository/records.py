@@ -72,8 +72,11 @@ def unseal(digests: Digests, key: str, data: bytes) -> Record:
     if kind is not ObjectKind.IMAGE:
         return _record_in(kind, body, key)
     record = _image_under(digests, key, body)
-    note = digests.sealing.note(data)
-    return attrs.evolve(record, notes=(*record.notes, note)) if note and isinstance(record, Image) else record
+    signer = digests.sealing.write_only(data)
+    if not signer or not isinstance(record, Image):
+        return record
+    note = f"signed by the write-only key {signer[:16]}"
+    return attrs.evolve(record, notes=(*record.notes, note), signer=signer)
 
 
 def _record_in(kind: ObjectKind, value: bytes, key: str) -> Image | Void | Upkeep:

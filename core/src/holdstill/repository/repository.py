@@ -5,27 +5,35 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import platform
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
-from holdstill.errors import Damaged, FormatTooNew, ImageMissing, RepositoryError, WriteOnly
+from holdstill.errors import Damaged, FormatTooNew, ImageMissing, ObjectMissing, RepositoryError, WriteOnly
 from holdstill.model.image import Image
-from holdstill.repository import commits, layout
+from holdstill.repository import commits, layout, records
 from holdstill.repository.blobs import BlobReader
 from holdstill.repository.codecs import Codecs
 from holdstill.repository.config import Config
 from holdstill.repository.digests import Digests, Ids
+from holdstill.repository.index import Index
+from holdstill.repository.kept import KeptObjects
 from holdstill.repository.keyring import Unlocked
 from holdstill.repository.layout import IMAGES
-from holdstill.repository.ledger import Ledger
+from holdstill.repository.ledger import Begin, Ledger
 from holdstill.repository.loading import Shelf, unheard
+from holdstill.repository.local_index import LocalIndex
 from holdstill.repository.locks import Renewal
 from holdstill.repository.marks import Marks
 from holdstill.repository.probe import probe_exclusive_create
+from holdstill.repository.pulse import count_of
 from holdstill.repository.records import Record, Void
 from holdstill.repository.reuse import Stock
 from holdstill.repository.sealing import PLAIN, Sealed
 from holdstill.repository.session import WriterSession, now
+from holdstill.repository.silence import Silence
 from holdstill.spi.target import Target
 
 OnDamage = Callable[[RepositoryError], None]
@@ -36,9 +44,15 @@ LATEST: Final = "latest"
 class Repository:
     """One repository on one target. Holds no connection of its own: whoever opened the target closes it."""
 
-    def __init__(self, target: Target, config: Config, unlocked: Unlocked | None = None) -> None:
-        """``unlocked``: its keys, if it is sealed."""
+    def __init__(
+        self, target: Target, config: Config, unlocked: Unlocked | None = None, place: Path | None = None
+    ) -> None:
+        """``unlocked``: its keys, if it is sealed; ``place``: a folder of this host, for scratch files and for what is
+        cheaper to keep than to read again.
+        """
         self.target = target
+        self._place = place
+        self._kept = None if place is None else KeptObjects(place / config.repository_id / "objects")
         self.config = config
         self.unlocked = unlocked
         self.sealing = PLAIN if unlocked is None else Sealed(unlocked.ring)
@@ -54,13 +68,13 @@ class Repository:
         exclusive = not self.config.single_writer
         if exclusive:
             probe_exclusive_create(self.target)
-        shelf = Shelf(self.target, self.digests)
+        shelf = self.shelf(local=True)
         shelf.take_listed_segments(unheard)
         listed = shelf.listed_packs()
         shelf.take_orphans(listed, unheard)
         stock = Stock(shelf, listed, self.target, self.digests)
         # What is closed is asked only after BEGIN is visible: a prune that came first is seen, a later one waits.
-        ledger = self.ledger()
+        ledger = self.ledger(kept=True)
         number, entry = ledger.append_begin(host, kind, seen=shelf.latest_number(listed))
         stock.close(ledger)
         return WriterSession(
@@ -84,9 +98,10 @@ class Repository:
         keys = [*map(layout.ledger_key, range(1, ledger.end + 1)), *lists]
         return Renewal(self.target, dt.timedelta(seconds=self.config.lock_for), keys)
 
-    def ledger(self) -> Ledger:
-        """The ledger, nothing of it read yet."""
-        self._ledgers.append(Ledger(self.target, self.digests, exclusive=not self.config.single_writer))
+    def ledger(self, *, kept: bool = False) -> Ledger:
+        """The ledger, nothing of it read yet; with ``kept`` what this host has read of it before is not read again."""
+        exclusive = not self.config.single_writer
+        self._ledgers.append(Ledger(self.target, self.digests, exclusive=exclusive, kept=self._kept if kept else None))
         return self._ledgers[-1]
 
     @property
@@ -132,18 +147,23 @@ class Repository:
     def images(self, *, exact: bool = False, on_damage: OnDamage | None = None) -> list[Image]:
         """All images, the oldest first.
 
-        ``exact`` walks the ledger instead of trusting the target's listing. A damaged record is told to
-        ``on_damage``, or raised (``Damaged``, ``FormatTooNew``).
+        ``exact`` walks the ledger instead of trusting the target's listing, and reads every record. A damaged record is
+        told to ``on_damage``, or raised (``Damaged``, ``FormatTooNew``).
         """
         self.must_read()
-        found = [record for _, record in self.records(exact=exact, on_damage=on_damage) if isinstance(record, Image)]
+        decided = self.records(exact=exact, on_damage=on_damage, kept=not exact)
+        found = [record for _, record in decided if isinstance(record, Image)]
         return sorted(found, key=lambda image: (image.taken, image.number))
 
-    def records(self, *, exact: bool, on_damage: OnDamage | None = None) -> Iterator[tuple[str, Record]]:
-        """Every commit key that is decided, with what stands there."""
-        for key in self._walked_keys() if exact else self._listed_keys():
+    def records(
+        self, *, exact: bool, on_damage: OnDamage | None = None, kept: bool = False
+    ) -> Iterator[tuple[str, Record]]:
+        """Every commit key that is decided, with what stands there; with ``kept`` as far as this host has read it
+        before, and its size is listed as it was.
+        """
+        for key, size in self._walked_keys() if exact else self._listed_keys():
             try:
-                record = commits.state(self.target, self.digests, key)
+                record = self.record(key, size if kept else -1)
             except (Damaged, FormatTooNew) as damage:
                 if on_damage is None:
                     raise
@@ -151,14 +171,50 @@ class Repository:
             else:
                 if record is not None:
                     yield key, record
+        self.keep()
 
-    def _listed_keys(self) -> Iterator[str]:
-        return (listed.key for listed in self.target.list(IMAGES) if layout.split_commit_key(listed.key))
+    def record(self, key: str, listed_size: int) -> Record | None:
+        """What stands at a commit key; None while nothing does. Raises ``Damaged`` or ``FormatTooNew``.
 
-    def _walked_keys(self) -> Iterator[str]:
+        What this host has read before is believed where a listing shows an object of that size (-1: it shows none, or
+        does not say). What may change is that an image becomes a void, which is smaller; and who believes that an image
+        is there that is not only keeps more.
+        """
+        known = None if self._kept is None or listed_size < 0 else self._kept.get(key)
+        if known is not None and len(known) == listed_size:
+            with suppress(Damaged, FormatTooNew):
+                return records.unseal(self.digests, key, known)
+        try:
+            data = self.target.get(key)
+        except ObjectMissing:
+            return None
+        record = records.unseal(self.digests, key, data)
+        if self._kept is not None:
+            self._kept.put(key, data)
+        return record
+
+    def silent(self, undecided: Mapping[int, Begin]) -> list[int]:
+        """Of these writers those that have shown no sign of life for so long that they are taken for dead: of what this
+        host has seen when it asked this before.
+        """
+        if self._place is None:
+            return []
+        silence = Silence(self._place / self.config.repository_id / "silence")
+        return silence.look(undecided, lambda number: count_of(self.target, self.digests, number), time.time())
+
+    def keep(self) -> None:
+        """What was read is known to the next run of this host."""
+        if self._kept is not None:
+            self._kept.close()
+
+    def _listed_keys(self) -> Iterator[tuple[str, int]]:
+        listing = self.target.list(IMAGES)
+        return ((listed.key, listed.size) for listed in listing if layout.split_commit_key(listed.key))
+
+    def _walked_keys(self) -> Iterator[tuple[str, int]]:
         ledger = self.ledger()
         ledger.read()
-        return (entry.commit for entry in ledger.begun.values())
+        return ((entry.commit, -1) for entry in ledger.begun.values())
 
     def find(self, prefix: str, volume: str | None = None) -> Image:
         """The image whose id begins with ``prefix``, or the ``latest`` one of a volume.
@@ -166,23 +222,34 @@ class Repository:
         ``volume`` (path, device or identity) narrows the choice. Raises ``ImageMissing`` unless exactly one is meant.
         """
         images = [image for image in self.images(on_damage=_pass_over) if volume is None or is_of(image, volume)]
-        if prefix == LATEST:
-            return _latest(images, volume)
-        found = [image for image in images if prefix and image.id.startswith(prefix)]
-        if len(found) != 1:
-            how_many = f"{len(found)} images begin" if found else "no image begins"
-            raise ImageMissing(f"{how_many} with {prefix!r}", next_step="`holdstill images` lists them.")
-        return found[0]
+        while True:
+            image = _chosen(images, prefix, volume)
+            key = layout.commit_key(image.number, image.id)
+            if isinstance(commits.state(self.target, self.digests, key), Image):
+                return image
+            images.remove(image)  # it was deleted: what is kept, or listed, may be old
 
     def blobs(self) -> BlobReader:
         """A reader of chunks, pages and maps."""
-        shelf = Shelf(self.target, self.digests)
+        shelf = self.shelf(local=True)
         ways = (
             lambda: shelf.take_listed_segments(unheard),
             lambda: shelf.take_segments(self._named_segments(), unheard),
+            lambda: shelf.start_over(unheard),
             lambda: shelf.take_orphans(shelf.listed_packs(), unheard),
         )
         return self.reader_of(shelf, ways)
+
+    def shelf(self, *, local: bool) -> Shelf:
+        """An empty index to be filled; ``local``: with what this host has read before."""
+        extra = self.digests.sealing.pack_extra
+        if self._place is None:
+            return Shelf(self.target, self.digests, Index(pack_extra=extra))
+        own, identity = self._place / self.config.repository_id, self.config.repository_id
+        # Who told what of a sealed repository is not kept: there every segment is read.
+        may = local and self.unlocked is None
+        known = LocalIndex(own / "index", identity, self._place) if may else None
+        return Shelf(self.target, self.digests, Index(self._place, pack_extra=extra), known)
 
     def reader_of(self, shelf: Shelf, ways: Iterable[Callable[[], object]] = ()) -> BlobReader:
         """A reader of what is on the shelf; ``ways`` put more there when something is missed. Raises ``WriteOnly``."""
@@ -204,6 +271,16 @@ def _pass_over(_: RepositoryError) -> None:
 def is_of(image: Image, volume: str) -> bool:
     """Is the image of the volume with this path, device or identity?"""
     return volume in {image.volume.path, image.volume.device, image.volume.identity}
+
+
+def _chosen(images: list[Image], prefix: str, volume: str | None) -> Image:
+    if prefix == LATEST:
+        return _latest(images, volume)
+    found = [image for image in images if prefix and image.id.startswith(prefix)]
+    if len(found) != 1:
+        how_many = f"{len(found)} images begin" if found else "no image begins"
+        raise ImageMissing(f"{how_many} with {prefix!r}", next_step="`holdstill images` lists them.")
+    return found[0]
 
 
 def _latest(images: list[Image], volume: str | None) -> Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
@@ -15,6 +16,9 @@ from holdstill.model.volume import Consistency
 
 #: clocks of hosts may differ by so much
 SKEW: Final = dt.timedelta(minutes=5)
+
+#: rules that count days do not believe that so much time went by without an image
+LEAP: Final = dt.timedelta(days=60)
 
 _SLOTS: Final[dict[str, Callable[[dt.datetime], str]]] = {
     "hourly": lambda taken: taken.strftime("%Y-%m-%d %H:00"),
@@ -44,11 +48,13 @@ def decide(
 
     Whatever the policy says, a volume keeps its newest image, its newest clean one (a point in time, wholly read, not
     known to be hurt), and the newest of those that was verified. Raises ``ClockDoubtful`` if an image is from the
-    future, and ``UsageError`` for a policy that keeps nothing.
+    future, or rules that count days would have to believe in a leap of time; ``UsageError`` for a policy that keeps
+    nothing.
     """
     if retention.keeps_nothing:
         raise UsageError("a policy must keep something", next_step="Say --keep-last 1, for example.")
-    volumes: dict[tuple[str, str], list[_Dated]] = {}
+    # What hosts sign that may only write is counted by itself: they can name any host and volume.
+    volumes: dict[tuple[str, str, str], list[_Dated]] = {}
     for image in images:
         dated = _Dated(image, time_of(image))
         if dated.taken > now + SKEW:
@@ -57,12 +63,26 @@ def decide(
                 subject=f"image {image.id[:12]} of {image.host}",
                 next_step="Set this host's clock right; if the image's time is wrong, `holdstill delete` it.",
             )
-        volumes.setdefault((image.host, image.volume.identity or image.volume.path), []).append(dated)
+        volumes.setdefault((image.host, image.volume.identity or image.volume.path, image.signer), []).append(dated)
+    if retention.versions is not None and (retention.versions.extra_days, retention.versions.only_days) != (None, None):
+        _no_leap([each.taken for some in volumes.values() for each in some], now)
     verdicts = []
     for _, dated_images in sorted(volumes.items()):
         newest_first = sorted(dated_images, key=lambda each: (each.taken, each.image.number), reverse=True)
         verdicts += _Volume(newest_first, retention, now, good, hurt).verdicts()
     return verdicts
+
+
+def _no_leap(times: list[dt.datetime], now: dt.datetime) -> None:
+    """A clock that is far ahead, here or on the host that made the newest image, would let days expire."""
+    latest = [now, *sorted(times, reverse=True)[:2]]
+    for later, earlier in itertools.pairwise(latest):
+        if later - earlier > LEAP:
+            raise ClockDoubtful(
+                f"there is nothing between {earlier:%Y-%m-%d} and {later:%Y-%m-%d}: either nobody took an image, or a"
+                " clock is ahead, and then counting days would drop images too early",
+                next_step="Look at the clocks. If they are right: back up twice, or keep by number (--keep-last).",
+            )
 
 
 @attrs.frozen

@@ -28,7 +28,7 @@ class Stock:
         self._listed = listed
         self._open = np.zeros(self._count, dtype=np.bool_)
         self._reused = np.zeros(self._count, dtype=np.bool_)
-        self._orphan = np.array([pack.key not in shelf.naming for pack in shelf.index.packs], dtype=np.bool_)
+        self._orphan = ~shelf.naming.named(self._count)
         self._settled = np.zeros(self._count, dtype=np.bool_)
         self._adopted = np.zeros(self._count, dtype=np.bool_)
         self._needed = np.zeros(self._count, dtype=np.int64)
@@ -73,7 +73,7 @@ class Stock:
 
     def reused(self) -> list[str]:
         """The keys of the packs of others that were relied on."""
-        return [self._shelf.index.packs[place].key for place in np.flatnonzero(self._reused)]
+        return [self._shelf.index.packs[place].key for place in np.flatnonzero(self._reused).tolist()]
 
     def to_adopt(self) -> Iterator[tuple[str, Rows]]:
         """Reused packs that no record's segment names, and all orphans, with their rows.
@@ -81,11 +81,10 @@ class Stock:
         They are named again by this writer, so that no restore depends on a stranger's segment.
         """
         index = self._shelf.index
-        wanted = np.zeros(len(index.packs), dtype=np.bool_)
-        for place in np.flatnonzero(self._open & ~self._settled & (self._reused | self._orphan)):
-            naming = self._shelf.naming.get(index.packs[place].key, [])
-            wanted[place] = not any(self._vouched.names(segment) for segment in naming)
-            self._settled[place] = True
+        asked = np.zeros(len(index.packs), dtype=np.bool_)
+        asked[: self._count] = self._open & ~self._settled & (self._reused | self._orphan)
+        self._settled |= asked[: self._count]
+        wanted = asked & ~self._shelf.naming.named_by(self._vouched.names, asked)
         self._adopted |= wanted[: self._count]
         return index.rows_of(wanted)
 

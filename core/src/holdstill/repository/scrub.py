@@ -1,24 +1,16 @@
-"""Reading whole packs back, a few at once, and checking every byte."""
+"""Reading a whole pack back, and checking every byte."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final
-
 import attrs
 
-from holdstill.errors import Cancelled, Damaged, FormatTooNew, ObjectMissing
+from holdstill.errors import Damaged, FormatTooNew, ObjectMissing
 from holdstill.repository import packs
 from holdstill.repository.codecs import Codecs
 from holdstill.repository.condition import MISSING
 from holdstill.repository.digests import Digests
 from holdstill.repository.index import Flags, KnownPack, mark_of
 from holdstill.spi.target import Target
-
-#: each holds one pack in memory
-_THREADS: Final = 2
 
 
 @attrs.frozen
@@ -29,6 +21,11 @@ class Scrubbed:
     size: int
     problem: str = ""
     bad: tuple[int, ...] = ()
+
+    @property
+    def is_well(self) -> bool:
+        """Is nothing wrong with it?"""
+        return not self.problem and not self.bad
 
 
 @attrs.frozen
@@ -43,7 +40,7 @@ class Scrubber:
     def check(self, place: int, pack: KnownPack) -> Scrubbed:
         """What looks damaged is read once more: a fault on the way here is none of the pack's."""
         first = self._read(place, pack)
-        return self._read(place, pack) if first.problem or first.bad else first
+        return first if first.is_well else self._read(place, pack)
 
     def _read(self, place: int, pack: KnownPack) -> Scrubbed:
         try:
@@ -58,22 +55,3 @@ class Scrubber:
         if self.strange[place] and not bad:
             bad = packs.check_content(self.digests, self.codecs, stored, data)
         return Scrubbed(place, pack.size, bad=tuple(bad))
-
-
-def scrub(
-    scrubber: Scrubber, chosen: Iterable[tuple[int, KnownPack]], cancelled: Callable[[], bool]
-) -> Iterator[Scrubbed]:
-    """Each of these packs, read and checked. Raises ``Cancelled``, and what the target raises."""
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="holdstill-scrub") as pool:
-        running: deque[Future[Scrubbed]] = deque()
-        try:
-            for place, pack in chosen:
-                if cancelled():
-                    raise Cancelled("the verification was ended")
-                running.append(pool.submit(scrubber.check, place, pack))
-                if len(running) > _THREADS:
-                    yield running.popleft().result()
-            while running:
-                yield running.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)

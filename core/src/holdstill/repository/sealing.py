@@ -95,8 +95,8 @@ class Sealing:
         """What stands behind this digest of a ``what``: an object or a pack."""
         return b""
 
-    def note(self, signed: bytes) -> str:
-        """What people should know of who signed this object: nothing, if that is somebody who may read."""
+    def write_only(self, signed: bytes) -> str:
+        """The public key, in hexadecimal, of who signed this object, if that is somebody who may only write."""
         return ""
 
     def signer(self, what: bytes, digest: bytes, signature: bytes) -> Signer:
@@ -203,10 +203,10 @@ class Sealed(Sealing):
             return Signer.AUTHORITY
         return Signer.OURSELVES if public == self._public else Signer.STRANGER
 
-    def note(self, signed: bytes) -> str:
+    def write_only(self, signed: bytes) -> str:
         """See ``Sealing``."""
         public = signed[-SIGNATURE_SIZE:][: cipher.KEY_SIZE]
-        return "" if public == self._ring.authority else f"signed by the write-only key {public.hex()[:16]}"
+        return "" if public == self._ring.authority else public.hex()
 
     def _message(self, what: bytes, digest: bytes) -> bytes:
         return b"holdstill v1 " + what + self._salt + digest

@@ -24,6 +24,7 @@ from holdstill.repository.locks import Renewal
 from holdstill.repository.maps import MapWriter
 from holdstill.repository.needs import Needs
 from holdstill.repository.pages import TreeBuilder
+from holdstill.repository.pulse import Pulse
 from holdstill.repository.records import Upkeep, Void
 from holdstill.repository.reuse import Stock
 from holdstill.repository.rows import Encoded, Rows, encoded_blob
@@ -74,6 +75,7 @@ class WriterSession:
         self._needs = Needs()
         self._fresh: dict[tuple[BlobKind, bytes], int] = {}
         self._decided = False
+        self._pulse = Pulse(target, digests, number)
 
     @property
     def stored_size(self) -> int:
@@ -87,6 +89,7 @@ class WriterSession:
 
     def known(self, kind: BlobKind, ids: Sequence[bytes]) -> list[bool]:
         """Is each of these blobs stored where this image may rely on it (or is it the zero blob)? Thread-safe."""
+        self._pulse.beat()
         flags = [blob_id == ZERO_ID or (kind, blob_id) in self._fresh for blob_id in ids]
         left = [at for at, flag in enumerate(flags) if not flag]
         if left:
@@ -197,6 +200,7 @@ class WriterSession:
         self._uploads.close()
         if not self._decided:
             self.abandon(f"it ended without a commit: {error or 'nothing was committed'}"[:1000])
+        self._pulse.end()
 
 
 def now() -> str:

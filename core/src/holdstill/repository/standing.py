@@ -38,6 +38,8 @@ class Standing:
     """Writers that may still commit, as far as we know."""
     shelf: Shelf = attrs.field(init=False)
     listed: dict[str, int] = attrs.field(init=False)
+    _shown: dict[str, int] = attrs.field(init=False)
+    """The commit keys that a listing shows, and sizes."""
     _settled: set[int] = attrs.field(factory=set)
     _named: set[str] = attrs.field(factory=set)
     _sizes: dict[int, int] = attrs.field(factory=dict)
@@ -45,10 +47,10 @@ class Standing:
 
     def __attrs_post_init__(self) -> None:
         self.repository.must_read()
-        self.ledger = self.repository.ledger()
-        shown = [listed.key for listed in self.repository.target.list(IMAGES)]
+        self.ledger = self.repository.ledger(kept=True)
+        self._shown = {listed.key: listed.size for listed in self.repository.target.list(IMAGES)}
         self.read_ledger()
-        self._know_all(shown)
+        self._know_all(self._shown)
         self.read_packs()
 
     def _know_all(self, shown: Collection[str]) -> None:
@@ -75,7 +77,7 @@ class Standing:
         for number, begin in self.ledger.begun.items():
             if number in self._settled:
                 continue
-            record = commits.state(self.repository.target, self.repository.digests, begin.commit)
+            record = self.repository.record(begin.commit, self._shown.get(begin.commit, -1))
             if record is None:
                 self.undecided[number] = begin
                 continue
@@ -86,10 +88,11 @@ class Standing:
                 self.images[number] = record
             if isinstance(record, Upkeep):
                 self._named.difference_update(record.replaces)
+        self.repository.keep()
 
     def read_packs(self) -> None:
         """Every segment that is listed or named, and the rows of packs that none names."""
-        self.shelf = Shelf(self.repository.target, self.repository.digests)
+        self.shelf = self.repository.shelf(local=False)
         self.shelf.take_listed_segments(unheard)
         self.shelf.take_segments(sorted(self._named), unheard)
         self.listed = self.shelf.listed_packs()
@@ -148,11 +151,7 @@ class Standing:
         """Of the open packs those whose rows are in a segment that a record names, so that no listing is needed to
         find what is in them. One flag more, as above.
         """
-        flags = self.open_packs()
-        for place in np.flatnonzero(flags).tolist():
-            naming = self.shelf.naming.get(self.shelf.index.packs[place].key, ())
-            flags[place] = any(segment in self._named for segment in naming)
-        return flags
+        return self.shelf.naming.named_by(self._named.__contains__, self.open_packs())
 
     def strangers(self) -> Flags:
         """The packs of which only strangers tell. One flag more, as above."""
@@ -230,14 +229,36 @@ class Preferring:
         return seen, found
 
     def missing(self, kind: BlobKind, ids: bytes, there: Flags) -> NDArray[np.int64]:
-        """Which of these ids are in none of the packs. A stranger's word is not enough to let go of a copy that others
-        know of, in a pack that is ``there``.
+        """Which of these ids are in none of the packs. A stranger's word is not enough to let go of a copy that anybody
+        else knows of, in a pack that is ``there``.
         """
         seen, found = self.locate(kind, ids)
         if seen.any() and self.strange.any():
-            known, _ = self._in(there & ~self.strange, kind, ids)
+            known, _ = self._in(there & ~self.flags, kind, ids)
             seen &= ~(known & within(self.strange, found))
         return np.flatnonzero(~seen)
+
+    def uncounted(self, kind: BlobKind, ids: bytes, counted: Flags) -> Iterator[Rows]:
+        """The rows to count for these ids: one for each, and every one where only strangers tell, as any of them may
+        lie. ``counted``: flags of rows, set here, that are not handed out again.
+        """
+        seen, found = self.locate(kind, ids)
+        while seen.any():
+            _, first = np.unique(found["ordinal"][seen], return_index=True)
+            rows = found[seen][first]
+            fresh = rows[~counted[rows["ordinal"]]]
+            counted[fresh["ordinal"]] = True
+            yield fresh
+            ids = _some(ids, np.flatnonzero(seen & within(self.strange, found)))
+            seen, found = self._more(kind, ids, counted)
+
+    def _more(self, kind: BlobKind, ids: bytes, counted: Flags) -> tuple[Flags, Rows]:
+        def usable(rows: Rows) -> Flags:
+            good = within(self.flags & self.strange, rows)
+            good[good] = ~counted[rows["ordinal"][good]]
+            return good
+
+        return self.standing.shelf.index.locate(kind, ids, usable)
 
     def _in(self, flags: Flags, kind: BlobKind, ids: bytes) -> tuple[Flags, Rows]:
         return self.standing.shelf.index.locate(kind, ids, lambda rows: within(flags, rows))

@@ -6,13 +6,22 @@ import datetime as dt
 import itertools
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import Final
 
 import attrs
 import numpy as np
 
-from holdstill.errors import Cancelled, Damaged, FormatTooNew, ObjectMissing, RepositoryError, TargetError
+from holdstill.errors import (
+    Cancelled,
+    Damaged,
+    FormatTooNew,
+    ObjectMissing,
+    RepositoryError,
+    TargetError,
+    WorkersLost,
+)
 from holdstill.model.events import Event, Noted
 from holdstill.model.image import Image
 from holdstill.model.results import Finding, HurtRanges, VerifyResult
@@ -30,8 +39,9 @@ from holdstill.repository.loading import Shelf
 from holdstill.repository.reading import Reading, stamp
 from holdstill.repository.records import Upkeep
 from holdstill.repository.repository import Repository
-from holdstill.repository.scrub import Scrubber, scrub
+from holdstill.repository.scrub import Scrubbed, Scrubber
 from holdstill.repository.session import Kept, unkept
+from holdstill.repository.spreading import Chosen, Scrubbers, scrub, threads
 from holdstill.spi.meter import Meter
 
 Tell = Callable[[Event], None]
@@ -51,6 +61,7 @@ def verify(
     reading: Reading | None = None,
     keep: bool = False,
     kept: Kept = unkept,
+    elsewhere: Scrubbers | None = None,
 ) -> VerifyResult:
     """Check config, ledger, records, marks, segments, and that all pages and chunks of the images are there.
 
@@ -58,13 +69,14 @@ def verify(
     every byte, or as much as ``reading`` says. With ``keep`` the outcome is stored, and packs that are damaged are put
     on a list in the ledger: no later backup relies on them, so that one that still has the data stores it anew. On
     what hosts stored that may only write, and was read and is good, all may rely from then on; ``kept`` is around that.
-    Raises ``Cancelled`` and ``TargetError``; damage is in the result. Memory: about 100 bytes a chunk.
+    ``elsewhere``: who reads the packs, in place of threads here.
+    Raises ``Cancelled``, ``WorkersLost`` and ``TargetError``; damage is in the result. Memory: about 100 bytes a chunk.
     """
     repository.must_read()
     depth = (reading or Reading()) if read_data else None
     before: tuple[Finding, ...] = ()
     for _ in range(_LOOKS):
-        work = _Verification(repository, images, depth, keep, tell, cancelled)
+        work = _Verification(repository, images, depth, keep, tell, cancelled, elsewhere)
         result = work.run()
         if not work.swept_meanwhile or result.findings == before:
             break
@@ -82,6 +94,7 @@ class _Verification:
     _keep: bool
     _tell: Tell
     _cancelled: Callable[[], bool]
+    _elsewhere: Scrubbers | None
     _ledger: Ledger = attrs.field(init=False)
     _shown: dict[str, int] = attrs.field(factory=dict)
     """The commit keys of images that LIST shows, and their numbers."""
@@ -164,7 +177,8 @@ class _Verification:
         damaged = [pack for pack in packs if pack not in condition.gone and not self._ledger.closed(pack)]
         if damaged and self._repository.config.single_writer:
             text = (
-                "backups go on relying on what is damaged: a verification does not write to a single-writer repository"
+                "backups go on relying on what is damaged: a verification does not write to a single-writer repository;"
+                " when nobody writes, remove the damaged packs by hand, and the next backup stores their chunks anew"
             )
             self._tell(Noted(text, self._repository.target.url))
         elif damaged:
@@ -198,6 +212,8 @@ class _Verification:
         last = max([seen, *(int(number) for number in listed if number.isdecimal() and number.isascii())])
         self._ledger = self._repository.ledger()
         for damage in self._ledger.examine(last):
+            self._findings.damage(damage)
+        for damage in self._ledger.damaged_rolls():
             self._findings.damage(damage)
         for key, number in self._shown.items():
             if number in self._ledger.lists or (
@@ -242,8 +258,7 @@ class _Verification:
 
     def _check_segments(self, named: set[str]) -> tuple[Shelf, dict[str, int]]:
         """The index as a reader would fill it, and the packs that LIST shows."""
-        target = self._repository.target
-        shelf = Shelf(target, self._repository.digests)
+        shelf = self._repository.shelf(local=False)
         shelf.take_listed_segments(self._findings.damage)
         missing = shelf.take_segments(sorted(named), self._findings.damage)
         if missing:  # or replaced since the records were read
@@ -254,6 +269,8 @@ class _Verification:
             self._findings.add(key, "the index segment is missing")
         listed = shelf.listed_packs()
         shelf.take_orphans(listed, self._findings.damage)
+        for key in shelf.not_believed():
+            self._findings.add(key, "it tells of a pack otherwise than others do, and is not believed")
         return shelf, listed
 
     def _named_now(self) -> set[str]:
@@ -287,8 +304,7 @@ class _Verification:
         meter = Meter(self._tell, "scrub", target.url, sum(pack.size for _, pack in packs))
         read = 0
         try:
-            scrubber = Scrubber(target, self._repository.digests, self._repository.codecs, self._strange)
-            for done in scrub(scrubber, self._until_late(packs, reading), self._cancelled):
+            for done in self._scrubbed(self._until_late(packs, reading)):
                 read += 1
                 self._read_size += done.size
                 meter.advance(done.size)
@@ -300,13 +316,22 @@ class _Verification:
                     condition.rows_are_bad(done.place, list(done.bad), self._findings)
                 elif not done.problem:
                     self._read_packs.append(condition.index.packs[done.place].key)
-        except Cancelled:
+        except (Cancelled, WorkersLost):
             if self._keep and self._read_packs:
                 self._checks.add(
                     Check(stamp(dt.datetime.now(dt.UTC)), platform.node(), packs=tuple(self._read_packs[:MOST_PACKS]))
                 )
             raise
         self._left_packs = int(np.count_nonzero(wanted)) - read - fresh
+
+    def _scrubbed(self, chosen: Iterable[Chosen]) -> Iterator[Scrubbed]:
+        repository, packs = self._repository, self._condition.index.packs
+        scrubber = Scrubber(repository.target, repository.digests, repository.codecs, self._strange)
+        with nullcontext(self._elsewhere) if self._elsewhere is not None else threads(scrubber.check) as scrubbers:
+            for done in scrub(scrubbers, scrubber.check, chosen, self._cancelled):
+                # What strangers told of is looked into here: on that others will rely.
+                again = self._elsewhere is not None and done.is_well and self._strange[done.place]
+                yield scrubber.check(done.place, packs[done.place]) if again else done
 
     def _until_late(self, packs: list[tuple[int, KnownPack]], reading: Reading) -> Iterator[tuple[int, KnownPack]]:
         end = None if reading.budget is None else time.monotonic() + reading.budget

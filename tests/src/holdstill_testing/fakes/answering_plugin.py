@@ -99,6 +99,11 @@ class Plugin:
         return self.answer("storage_target", url)
 
     @hookimpl
+    def workforce(self, url: str) -> Any:
+        """The hook of this name."""
+        return self.answer("workforce", url)
+
+    @hookimpl
     def check_filesystem(self, volume: Volume, filesystem: str) -> Any:
         """The hook of this name."""
         return self.answer("check_filesystem", volume, filesystem)

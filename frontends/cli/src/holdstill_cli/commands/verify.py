@@ -50,12 +50,16 @@ def add(commands: Commands) -> None:
         help="with --read-data: read no more after so long; go on next time",
     )
 
+    parser.add_argument("--executor", metavar="URL", help="with --read-data: who reads: dask://HOST:8786")
+
 
 def run(desk: Desk) -> ExitCode:
     """Do it."""
     asked = desk.asked
     if asked.read_data is None and (asked.max_age or asked.time_limit):
         raise UsageError("--max-age and --time-limit say how much data to read", next_step="add --read-data")
+    if asked.read_data is None and asked.executor:
+        raise UsageError("--executor says who reads the data", next_step="add --read-data")
     images, read_data = asked.images, asked.read_data
     if read_data is not None and not read_data.endswith("%"):
         images, read_data = [read_data, *images], "100%"  # an image's name that follows the option
@@ -65,6 +69,7 @@ def run(desk: Desk) -> ExitCode:
         share=_share(read_data or "100%"),
         max_age=asked.max_age,
         budget=asked.time_limit.total_seconds() if asked.time_limit else None,
+        executor=asked.executor,
     )
     with desk.job() as talk:
         result = desk.engine.verify(desk.url, request, talk)

@@ -101,11 +101,19 @@ class AwayVolume(Volume):
 
     def _written(self) -> str:
         """Counters that move with every write and discard (Documentation/block/stat.rst, the fields 7 and 14); what
-        was written before, and is still in memory, is written out first.
+        was written before, and is still in memory, is written out first. Raises ``VolumeUnusable`` where that cannot be
+        done or told: two answers that are missing are not the same.
         """
-        self.runner.ask(["sync"], limit=_LIMIT)
-        ran = self.runner.ask(["cat", f"/sys/dev/block/{self.number}/stat"], limit=_LIMIT)
-        fields = ran.out.split()
+        fields: list[str] = []
+        for argv in (["sync"], ["cat", f"/sys/dev/block/{self.number}/stat"]):
+            ran = self.runner.ask(argv, limit=_LIMIT)
+            fields = ran.out.split()
+            if not ran.ok:
+                raise VolumeUnusable(
+                    f"whether it is written to cannot be found out: `{' '.join(argv)}`: {ran.said}",
+                    subject=self.facts.path,
+                    next_step="try again when it is less busy",
+                )
         return " ".join(fields[at] for at in (6, 13) if at < len(fields))
 
 

@@ -20,6 +20,8 @@ from holdstill_static_unmount.still import StaticStill
 
 KIND: Final = "static_commands.lock"
 _LIMIT: Final = 60.0
+#: no other has it
+_SYSTEM: Final = "Solaris"
 #: of ``lockfs PLACE`` (lockfs(8))
 _HEADINGS: Final = ["Filesystem", "Locktype", "Comment"]
 
@@ -35,7 +37,7 @@ def hold(volume: Volume, mount: Mount, request: HoldRequest, rest: Callable[[flo
     comment = f"holdstill-{request.run}"
     data = {
         "what": f"{mount.path} locked against writing",
-        "boot": boot(request.runner),
+        "boot": boot(request.runner, _SYSTEM),
         "device": volume.facts.device,
         "place": mount.path,
         "comment": comment,
@@ -69,7 +71,7 @@ def hold(volume: Volume, mount: Mount, request: HoldRequest, rest: Callable[[flo
 
 def undo(data: dict[str, str], runner: Runner, find: Callable[[str], Volume]) -> Undone:
     """Take our lock away, if it is there. Raises ``HoldstillError`` where nobody can tell."""
-    if started_again(data["boot"], runner):
+    if started_again(data["boot"], runner, _SYSTEM):
         return Undone(UndoState.ABSENT, "the host was started again since")
     place = data["place"]
     if place not in {mount.path for mount in find(data["device"]).facts.mounts}:

@@ -42,7 +42,7 @@ def hold(volume: Volume, mount: Mount, request: HoldRequest, rest: Callable[[flo
     data = {
         "what": f"{mount.path} unmounted",
         "system": system.name,
-        "boot": boot(request.runner),
+        "boot": boot(request.runner, system.name),
         "device": volume.facts.device,
         "identity": volume.facts.identity,
         "place": mount.path,
@@ -84,7 +84,7 @@ def watch(reader: Reader, held: Volume, request: HoldRequest) -> Watch:
 def undo(data: dict[str, str], runner: Runner, find: Callable[[str], Volume]) -> Undone:
     """Mount it where it was, as it was. Raises ``HoldstillError`` where nobody can tell."""
     system = named(data["system"], data["place"])
-    if started_again(data["boot"], runner):
+    if started_again(data["boot"], runner, system.name):
         return Undone(UndoState.ABSENT, "the host was started again since")
     before = Mount(data["place"], data["filesystem"], data["options"], read_only=False)
     volume = find(data["device"])

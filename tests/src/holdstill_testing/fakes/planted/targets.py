@@ -210,5 +210,5 @@ class SharedScratch(MemoryTarget):
     def get(self, key: str) -> bytes:
         """Put it there, a pause, take it from there."""
         self.scratch = super().get(key)
-        time.sleep(PAUSE / 100)
+        time.sleep(PAUSE)
         return self.scratch

@@ -1,0 +1,1 @@
+"""Workers of a dask.distributed scheduler, for the heavy reading."""
