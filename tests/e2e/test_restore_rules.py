@@ -11,6 +11,7 @@ import pytest
 from holdstill import Mode, RestoreRequest
 from holdstill.engine import Engine
 from holdstill.errors import Cancelled, VolumeBusy
+from holdstill.model.events import Warned
 from holdstill.model.fsck import FilesystemState
 from holdstill.pipeline.writing import ImageWriter
 from holdstill.spi.restore import RestoreTarget
@@ -302,21 +303,47 @@ def test_a_restore_that_is_killed_while_it_mounts_again_is_mounted_by_recover(be
     assert not (place / "later").exists()
 
 
-def test_a_target_with_a_mount_that_cannot_be_repeated_is_unmounted_and_says_so(bench, mounted, tmp_path):
-    """A bind mount of a directory that is gone."""
-    device, place = mounted
-    image = bench.back_up(device, mode=Mode.STATIC).image
+@pytest.fixture
+def unrepeatable(mounted, tmp_path):
+    """Mounted also by a bind mount of a directory that is gone."""
+    _, place = mounted
     (place / "part").mkdir()
     (tmp_path / "bound").mkdir()
     subprocess.run(["mount", "--bind", place / "part", tmp_path / "bound"], check=True)
     (place / "part").rmdir()
+    yield mounted
+    subprocess.run(["umount", tmp_path / "bound"], capture_output=True)
 
-    result = bench.engine.restore(bench.url, RestoreRequest(image, to_volume=device, unmount=True), Agreeing())
+
+def test_a_target_with_a_mount_that_cannot_be_repeated_is_unmounted_and_says_so(bench, unrepeatable):
+    device, place = unrepeatable
+    image = bench.back_up(device, mode=Mode.DYNAMIC).image
+    request = RestoreRequest(image, to_volume=device, unmount=True, fsck=True)
+
+    result = bench.engine.restore(bench.url, request, Agreeing())
 
     assert result.mounted == ()
     assert "it is not mounted again: " in result.notes[-1]
     assert "deleted" in result.notes[-1]
     assert not os.path.ismount(place)
+
+
+def test_what_was_unmounted_so_and_cannot_be_written_to_is_told(bench, unrepeatable, monkeypatch):
+    device, place = unrepeatable
+    image = bench.back_up(device, mode=Mode.DYNAMIC).image
+    talk = Agreeing()
+
+    def busy(self):
+        raise VolumeBusy("somebody was faster", subject=device)
+
+    monkeypatch.setattr(LinuxVolume, "open_writer", busy)
+    with pytest.raises(VolumeBusy, match="somebody was faster"):
+        bench.engine.restore(bench.url, RestoreRequest(image, to_volume=device, unmount=True), talk)
+
+    assert not os.path.ismount(place)
+    (said,) = [event.message for event in talk.told if isinstance(event, Warned)]
+    assert str(place) in said
+    assert "is left unmounted: " in said
 
 
 class Log(RestoreTarget):

@@ -10,6 +10,7 @@ from holdstill_remote import address
 from holdstill_remote.connection import Connection
 from holdstill_remote.machine import SshMachine
 from holdstill_remote.programs import SshRunner, at_work
+from holdstill_remote.refusals import of_ssh
 
 
 @pytest.fixture
@@ -49,6 +50,19 @@ def test_a_key_that_is_not_let_in(ssh, opened, tmp_path):
 def test_nobody_who_listens(opened):
     with pytest.raises(MachineUnreachable, match=r"cannot be reached: .*Connection refused"):
         opened("ssh://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("ssh: connect to host there port 22: Connection timed out", MachineUnreachable),
+        ("Read from remote host there: Connection timed out", MachineLost),
+        ("client_loop: ssh_packet_write_poll: Connection to there port 22: No route to host", MachineLost),
+    ],
+)
+def test_whether_it_was_connected_when_it_ended(said, kind):
+    """Only then something may have been done."""
+    assert type(of_ssh("ssh://there", said)) is kind
 
 
 def test_a_login_shell_that_runs_nothing(ssh, opened, tmp_path):

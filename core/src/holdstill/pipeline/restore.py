@@ -73,7 +73,7 @@ class Restore:
             gone = Unmounted(())
             if self.request.unmount and target.facts.mounts:
                 gone = self._unmounted(target, journals)
-                undo.callback(gone.put_back)
+                undo.callback(self._put_back, gone)
                 target = find(self.plugins, away.name_of(target))  # its path may have been where it was mounted
             with target.open_writer() as writer:
                 gone.begin()
@@ -130,6 +130,14 @@ class Restore:
         local = ProcessRunner(journal.run, self.state.scratch, Deaf(self.talk))
         return unmount(self.plugins, target, journal, local)
 
+    def _put_back(self, gone: Unmounted) -> None:
+        gone.put_back()
+        if gone.because:
+            self._tell_unmounted(gone, gone.because)
+
+    def _tell_unmounted(self, gone: Unmounted, why: str) -> None:
+        self.talk.tell(Warned("restore.unmounted", f"{', '.join(gone.places)} is left unmounted: {why}"))
+
     @contextmanager
     def _unless_broken(self, gone: Unmounted) -> Iterator[None]:
         """Half a restore is mounted by nobody, not by ``recover`` either."""
@@ -138,8 +146,7 @@ class Restore:
         except BaseException:
             gone.forget()
             if gone.places:
-                places = ", ".join(gone.places)
-                self.talk.tell(Warned("restore.unmounted", f"{places} is left unmounted: the restore did not end"))
+                self._tell_unmounted(gone, "the restore did not end")
             raise
 
     def _cared_for(self, result: RestoreResult, plan: Plan, target: Volume, gone: Unmounted) -> RestoreResult:

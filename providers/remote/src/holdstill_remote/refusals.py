@@ -25,6 +25,8 @@ _NO_WAY: Final = (
     "Bad owner or permissions",
     "Can't open user config file",
 )
+#: it was connected when it said one of these, whatever it says was the cause (packet.c, clientloop.c)
+_ON_THE_WAY: Final = ("Read from remote host", "client_loop: ", "ssh_packet_", "ssh_dispatch_run_fatal")
 
 
 def of_ssh(url: str, said: str) -> MachineError:
@@ -48,7 +50,7 @@ def of_ssh(url: str, said: str) -> MachineError:
             subject=url,
             next_step="see to it that `ssh -o BatchMode=yes HOST true` works: by a key, without a question",
         )
-    if any(each in said for each in _NO_WAY):
+    if any(each in said for each in _NO_WAY) and not any(each in said for each in _ON_THE_WAY):
         return MachineUnreachable(
             f"it cannot be reached: {last}", subject=url, next_step="try `ssh HOST`; is the name right, does it listen?"
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from holdstill.spi.machine import Machine
 from holdstill.spi.reader import Reader
-from holdstill.spi.runner import NoRunner, Runner
+from holdstill.spi.runner import NoRunner, Ran, Runner
 from holdstill.spi.writer import Writer
 from holdstill_testing.fakes.memory_volume import MemoryVolume
 
@@ -16,7 +18,7 @@ class MemoryMachine(Machine):
         self, url: str, system: str, volumes: dict[str, MemoryVolume] | None = None, working: str = ""
     ) -> None:
         self.url, self.system, self.name = url, system, url.partition("://")[2]
-        self.runner: Runner = NoRunner()
+        self.runner: Runner = _NoPrograms()
         self.runs: list[str] = []
         self.working = working
         self._volumes = volumes or {}
@@ -37,3 +39,9 @@ class MemoryMachine(Machine):
     def open_writer(self, device: str, size: int) -> Writer:
         """The bytes."""
         return self._volumes[device].open_writer()
+
+
+class _NoPrograms(NoRunner):
+    def ask(self, argv: Sequence[str], *, limit: float) -> Ran:
+        """There is no such program."""
+        return Ran(tuple(argv), 127, "", f"{argv[0]}: not found")
