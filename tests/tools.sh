@@ -13,6 +13,7 @@ losetup mount
 mount mount
 fuser psmisc
 unshare util-linux
+setpriv util-linux
 findmnt util-linux
 lsblk util-linux
 fsfreeze util-linux

@@ -6,7 +6,8 @@ import pytest
 
 from holdstill.errors import TargetUnfit
 from holdstill.repository.trial import Outcome, try_target
-from holdstill_storage import urls
+from holdstill_storage import s3, urls
+from holdstill_storage.loop import run
 from holdstill_storage.patience import Patience
 from holdstill_storage.persistent import Persistent
 from holdstill_storage.plugin import storage_target
@@ -34,7 +35,7 @@ def below(bucket):
 
 def opened(url, **more):
     """As the plugin opens it, but for its patience."""
-    patience = Patience(deadline=3, limit=20)
+    patience = Patience(deadline=3)
     return Persistent(S3Target(urls.parse(url), patience, **more), patience)
 
 
@@ -102,3 +103,34 @@ def test_what_ignores_conditions_is_for_one_writer_and_says_so(rclone_bucket):
         assert skipped(report) == {"create", "race", "durability"}
         with pytest.raises(TargetUnfit, match="ignores If-None-Match"):
             target.put_if_absent("a", [b"x"])
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("key:hunter2@bucket/folder", "credentials"),
+        ("bucket?endpoint=https://key:hunter2@host", "credentials"),
+        ("bucket?secret=hunter2", "no such option: secret"),
+        ("/folder", "no bucket"),
+        ("bucket/backup#1", "#"),
+    ],
+)
+def test_urls_that_say_what_they_should_not(address, why):
+    with pytest.raises(TargetUnfit, match=why) as told:
+        storage_target(f"s3://{address}")
+    assert "hunter2" not in str(told.value) + told.value.next_step
+
+
+def test_a_target_is_found_again_by_its_own_url():
+    target = storage_target("s3://bucket/folder/?profile=a%2Bb%26c&endpoint=https://host:9000")
+    assert target.inner.place.profile == "a+b&c"
+    assert storage_target(target.url).inner.place == target.inner.place
+
+
+def test_a_whole_object_has_the_time_of_a_large_one(moto_bucket, monkeypatch):
+    with storage_target(below(moto_bucket)) as target:
+        target.put("a", [b"x"])
+        limits = []
+        monkeypatch.setattr(s3, "run", lambda work, limit: limits.append(limit) or run(work, limit))
+        target.get("a")
+    assert limits[0] >= target.inner.patience.limit_for(target.properties.largest)

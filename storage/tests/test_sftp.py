@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from holdstill.errors import TargetDenied, TargetError, TargetUnfit
+from holdstill.errors import ObjectMissing, TargetDenied, TargetError, TargetUnfit
 from holdstill.repository.trial import Outcome, try_target
 from holdstill_storage import urls
 from holdstill_storage.patience import Patience
@@ -80,6 +80,30 @@ def test_a_key_that_is_not_let_in_is_denied(ssh_server, url, tmp_path):
     assert "identity" in told.value.next_step
 
 
+@pytest.mark.parametrize("kind", ["none", "garbage", "locked"])
+def test_a_key_that_cannot_be_read_is_named(ssh_server, url, tmp_path, kind):
+    file = tmp_path / "bad+key"
+    if kind == "garbage":
+        file.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nno\n-----END OPENSSH PRIVATE KEY-----\n")
+    elif kind == "locked":
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", file], check=True)
+    address = url.replace(str(ssh_server.identity), str(file).replace("+", "%2B"))
+    with opened(address) as target, pytest.raises(TargetDenied) as told:
+        target.get("config")
+    assert str(file) in told.value.message + told.value.next_step
+    assert "agent" in told.value.next_step
+
+
+def test_a_folder_that_went_is_no_missing_object(url, tmp_path):
+    with opened(url) as target:
+        target.prepare()
+        (tmp_path / "above/objects").rmdir()
+        for store in (target.put, target.put_if_absent):
+            with pytest.raises(TargetError, match="storing 1 bytes failed") as told:
+                store("a", [b"x"])
+            assert not isinstance(told.value, ObjectMissing)
+
+
 def test_nobody_there_is_an_error_that_may_pass(url, ssh_server):
     with opened(url.replace(f":{ssh_server.port}", ":1")) as target, pytest.raises(TargetError, match="tried") as told:
         target.get("config")
@@ -93,6 +117,7 @@ def test_nobody_there_is_an_error_that_may_pass(url, ssh_server):
         ("host", "no folder"),
         ("host/folder?colour=red", "no such option: colour"),
         ("host:no/folder", "port"),
+        ("host/backup#1", "#"),
     ],
 )
 def test_urls_that_say_what_they_should_not(address, why):

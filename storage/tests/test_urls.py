@@ -51,3 +51,9 @@ def test_secrets_are_not_shown(url, shown):
 def test_a_target_shows_no_secret():
     target = FsspecTarget(urls.parse("memory://user:hunter2@place?token=hunter2"))
     assert "hunter2" not in repr(target) + target.url
+
+
+@pytest.mark.parametrize("url", ["az://c/f?a=b&token=hunter%402", "az://u:hunter%402@c/f"])
+@pytest.mark.parametrize("text", ["token=hunter%402", "token hunter@2"])
+def test_secrets_are_blotted_as_they_are_written_and_as_they_are_meant(url, text):
+    assert "hunter" not in urls.parse(url).blotted(text)

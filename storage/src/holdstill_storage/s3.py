@@ -89,8 +89,9 @@ class S3Target(Target):
         size = sum(len(view) for view in views)
         lock = self._locks.of_new(key) if self._locks is not None else {}
         with self.border(key, f"storing {size} bytes"):
-            if self._parts.worth_while(size) and (not condition or self._parts.conditional()):
-                self._parts.store(path, views, size, condition, lock)
+            # What is locked goes in one request: that such a one locks was tried when the repository was made.
+            if not lock and self._parts.worth_while(size) and (not condition or self._parts.conditional()):
+                self._parts.store(path, views, size, condition)
             else:
                 self.ask("put_object", size, Key=path, Body=b"".join(views), **condition, **lock)
 
@@ -133,7 +134,7 @@ class S3Target(Target):
                     return b""  # a service that knows no ranges: all of it would come
                 return bytes(await body.read())
 
-        return run(read, self.patience.limit_for(0 if most == math.inf else int(most)))
+        return run(read, self.patience.limit_for(self.properties.largest if most == math.inf else int(most)))
 
     def size(self, key: str) -> int:
         """One request."""
@@ -169,7 +170,7 @@ class S3Target(Target):
     # --- deleting, and what keeps it off --------------------------------------------------------
 
     def delete(self, key: str) -> None:
-        """One request. With locks one more: the version itself is deleted, which a lock forbids."""
+        """One request. With locks one more: the versions themselves are deleted, which a lock forbids."""
         path = self.path(key)
         with self.border(key, "deleting"):
             if self._locks is None:

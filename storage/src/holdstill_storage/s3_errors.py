@@ -65,7 +65,7 @@ def in_our_words(error: Exception, subject: str, doing: str) -> TargetError:
         return missing(subject)
     if code in _FULL or status == 507:
         return TargetFull(message, subject=subject, next_step="raise the quota, or choose another target")
-    if code in _PASSING or status >= 500 or status in {408, 429}:
+    if code in _PASSING or (status >= 500 and status != 501) or status in {408, 429}:
         return TargetError(message, subject=subject, next_step="try again later", retryable=True)
     if code in _DENIED or status in {401, 403}:
         return TargetDenied(message, subject=subject, next_step="check the credentials, and what they may do")

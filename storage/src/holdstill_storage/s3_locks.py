@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: nobody can take it back, the owner of the account neither
 _MODE: Final = "COMPLIANCE"
+#: S3 answers nobody whose clock is further off (``RequestTimeTooSkewed``)
+_SKEW: Final = dt.timedelta(minutes=15)
 
 
 class Locks:
@@ -37,17 +39,24 @@ class Locks:
         return {"Mode": _MODE, "RetainUntilDate": whole.astimezone(dt.UTC)}
 
     def delete(self, key: str, path: str) -> None:
-        """The newest version. Raises ``TargetLocked``, and what the library raises."""
+        """Every version, the newest first: a put that was sent twice left two, and the older one must not come back.
+
+        Raises ``TargetLocked``, and what the library raises.
+        """
+        found = self._target.ask("list_object_versions", Prefix=path)
+        for version in found.get("Versions", ()):
+            if version["Key"] == path:
+                self._delete(key, path, version["VersionId"])
+
+    def _delete(self, key: str, path: str, version: str) -> None:
         try:
-            facts = self._target.ask("head_object", Key=path)
-        except FileNotFoundError:
-            return
-        until = facts.get("ObjectLockRetainUntilDate")
-        version = facts.get("VersionId")
-        try:
-            self._target.ask("delete_object", Key=path, **({"VersionId": version} if version else {}))
+            self._target.ask("delete_object", Key=path, VersionId=version)
         except OSError as error:
-            if until is None or s3_errors.code_of(error) not in {s3_errors.LOCKED, "403"}:
+            if s3_errors.code_of(error) not in {s3_errors.LOCKED, "403"}:
+                raise
+            facts = self._target.ask("head_object", Key=path, VersionId=version)
+            until = facts.get("ObjectLockRetainUntilDate")
+            if until is None or until < _now() - _SKEW:
                 raise
             raise locked(self._target.subject(key), until) from None
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 import attrs
 
 from holdstill.errors import TargetUnfit
-from holdstill_storage.urls import Place
+from holdstill_storage.urls import Place, options_of, with_options
 
 _OPTIONS: Final = frozenset({"endpoint", "region", "profile"})
 
@@ -29,22 +29,15 @@ class S3Place:
 def parse(place: Place) -> S3Place:
     """Raises ``TargetUnfit`` for credentials, which have no place in a URL, and for options that there are not."""
     parts = urlsplit(f"//{place.address}")
-    if "@" in parts.netloc:
+    options = options_of(place, _OPTIONS)
+    if "@" in parts.netloc or "@" in options.get("endpoint", ""):
         raise TargetUnfit(
             "credentials in a URL end up in logs and lists of processes, and are not taken",
             subject=place.shown,
             next_step="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile (?profile=NAME)",
         )
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    if unknown := sorted(options.keys() - _OPTIONS):
-        raise TargetUnfit(
-            f"no such option: {unknown[0]}",
-            subject=place.shown,
-            next_step=f"the options of s3:// are {', '.join(sorted(_OPTIONS))}",
-        )
     if not parts.netloc:
         raise TargetUnfit("it names no bucket", subject=place.shown, next_step="write s3://BUCKET/FOLDER")
     folder = parts.path.strip("/")
-    query = "&".join(f"{name}={options[name]}" for name in sorted(options))
-    url = f"{place.shown}?{query}" if query else place.shown
+    url = with_options(place.shown, options)
     return S3Place(url, parts.netloc, f"{folder}/" if folder else "", **options)

@@ -89,7 +89,7 @@ class SftpTarget(Target):
             await steps.sync_folder_where_possible(session, folder)
             return stored
 
-        return self._do(key, f"storing {len(whole)} bytes", store, len(whole))
+        return self._do(key, f"storing {len(whole)} bytes", store, len(whole), sftp_errors.not_stored)
 
     async def _ensure(self, session: SFTPClient, folder: str) -> None:
         """Make the key's folders below ours; once for each folder, since somebody else may just have made them."""
@@ -120,7 +120,8 @@ class SftpTarget(Target):
 
     def get(self, key: str) -> bytes:
         """The whole file."""
-        return self._do(key, "reading", lambda session: steps.read(session, self._path(key), 0, None))
+        path = self._path(key)
+        return self._do(key, "reading", lambda session: steps.read(session, path, 0, None), self.properties.largest)
 
     def get_range(self, key: str, offset: int, length: int) -> bytes:
         """A part of the file, exactly."""
@@ -213,7 +214,12 @@ class SftpTarget(Target):
         run(self._line.close, self._patience.limit)
 
     def _do(
-        self, key: str, doing: str, work: Callable[[SFTPClient], Coroutine[Any, Any, Answer]], size: int = 0
+        self,
+        key: str,
+        doing: str,
+        work: Callable[[SFTPClient], Coroutine[Any, Any, Answer]],
+        size: int = 0,
+        told: Callable[[Exception, str, str], TargetError] = sftp_errors.in_our_words,
     ) -> Answer:
         """``work`` with a session of its own. Lets only the engine's own errors out."""
 
@@ -224,8 +230,10 @@ class SftpTarget(Target):
         limit = self._patience.limit_for(size)
         try:
             return run(lambda: self._line.within(limit, with_session()), limit + self._patience.limit)
+        except TargetError:
+            raise
         except (asyncssh.Error, OSError) as error:
-            raise sftp_errors.in_our_words(error, self._subject(key), doing) from None
+            raise told(error, self._subject(key), doing) from None
 
     def _path(self, key: str) -> str:
         return f"{self.place.folder}/{check_key(key)}"

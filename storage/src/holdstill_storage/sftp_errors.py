@@ -46,3 +46,20 @@ def in_our_words(error: Exception, subject: str, doing: str) -> TargetError:
     if isinstance(error, OSError):
         return translated(error, subject, doing)
     return TargetError(message, subject=subject, next_step="see the server's log for its cause")
+
+
+def misunderstood(error: ValueError, subject: str) -> TargetUnfit:
+    """What asyncssh says of files of ssh(1) that it reads and does not understand."""
+    return TargetUnfit(
+        f"ssh's own settings are not understood: {error}",
+        subject=subject,
+        next_step="check ~/.ssh/config and the files known_hosts",
+    )
+
+
+def not_stored(error: Exception, subject: str, doing: str) -> TargetError:
+    """The same where nothing was to be there already: what is missing is a folder."""
+    if not isinstance(error, MISSING):
+        return in_our_words(error, subject, doing)
+    next_step = "see whether the disk is mounted and what is in the folder; `holdstill init` makes a new one"
+    return TargetError(f"{doing} failed: a folder is missing", subject=subject, next_step=next_step)

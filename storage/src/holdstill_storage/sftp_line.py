@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 import asyncssh
 
+from holdstill_storage import sftp_errors, sftp_place
 from holdstill_storage.sftp_errors import LINE
 from holdstill_storage.sftp_place import SftpPlace
 
@@ -75,16 +76,19 @@ class Line:
         place = self._place
         interval, count = _KEEPALIVE
         more = {"username": place.user} if place.user else {}
-        keys = {"client_keys": [place.identity]} if place.identity else {}
-        return await asyncssh.connect(
-            place.host,
-            place.port or (),
-            known_hosts=list(place.known_hosts),
-            keepalive_interval=interval,
-            keepalive_count_max=count,
-            **more,
-            **keys,
-        )
+        keys = {"client_keys": sftp_place.key_of(place)} if place.identity else {}
+        try:
+            return await asyncssh.connect(
+                place.host,
+                place.port or (),
+                known_hosts=list(place.known_hosts),
+                keepalive_interval=interval,
+                keepalive_count_max=count,
+                **more,
+                **keys,
+            )
+        except ValueError as error:
+            raise sftp_errors.misunderstood(error, place.url) from None
 
     def _give_up(self, connection: asyncssh.SSHClientConnection) -> None:
         if connection is self._connection:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
+import asyncssh
 import attrs
 
-from holdstill.errors import TargetUnfit
-from holdstill_storage.urls import Place
+from holdstill.errors import TargetDenied, TargetUnfit
+from holdstill_storage.urls import Place, options_of, with_options
 
 _OPTIONS: Final = frozenset({"identity", "known_hosts"})
 #: where ssh(1) looks for the keys of hosts
@@ -39,20 +41,13 @@ def parse(place: Place) -> SftpPlace:
             subject=place.shown,
             next_step="log in with a key: ssh-keygen, ssh-copy-id, or an agent",
         )
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    if unknown := sorted(options.keys() - _OPTIONS):
-        raise TargetUnfit(
-            f"no such option: {unknown[0]}",
-            subject=place.shown,
-            next_step=f"the options of sftp:// are {', '.join(sorted(_OPTIONS))}",
-        )
+    options = options_of(place, _OPTIONS)
     folder = unquote(parts.path).rstrip("/")
     if not parts.hostname or not folder:
         raise TargetUnfit("it names no host, or no folder", subject=place.shown, next_step="write sftp://HOST/FOLDER")
-    query = "&".join(f"{name}={options[name]}" for name in sorted(options))
     known = (options["known_hosts"],) if "known_hosts" in options else _KNOWN
     return SftpPlace(
-        f"{place.shown}?{query}" if query else place.shown,
+        with_options(place.shown, options),
         parts.hostname,
         folder.removeprefix("/~/"),
         _port(parts.netloc, place),
@@ -60,6 +55,18 @@ def parse(place: Place) -> SftpPlace:
         options.get("identity"),
         tuple(str(path) for each in known if (path := Path(each).expanduser()).is_file()),
     )
+
+
+def key_of(place: SftpPlace) -> Sequence[asyncssh.SSHKeyPair]:
+    """The key that the URL names, with its certificate. Raises ``TargetDenied`` if it cannot be read."""
+    try:
+        return asyncssh.load_keypairs(place.identity or ())
+    except (OSError, asyncssh.KeyImportError) as error:
+        raise TargetDenied(
+            f"the key {place.identity} cannot be read: {getattr(error, 'strerror', None) or error}",
+            subject=place.url,
+            next_step="name a private key without a passphrase (?identity=FILE), or let an agent hold it",
+        ) from None
 
 
 def _port(netloc: str, place: Place) -> int | None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, unquote_plus, urlencode, urlsplit
 
 import attrs
+
+from holdstill.errors import TargetUnfit
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 
@@ -31,6 +33,28 @@ class Place:
         return text
 
 
+def options_of(place: Place, known: frozenset[str]) -> dict[str, str]:
+    """What stands after the ``?`` of an address that is ours to read. Raises ``TargetUnfit`` for what is not known."""
+    if "#" in place.address:
+        raise TargetUnfit(
+            "there is a # in it, which stands for itself nowhere", subject=place.shown, next_step="write %23"
+        )
+    options = dict(parse_qsl(urlsplit(f"//{place.address}").query, keep_blank_values=True))
+    if unknown := sorted(options.keys() - known):
+        raise TargetUnfit(
+            f"no such option: {unknown[0]}",
+            subject=place.shown,
+            next_step=f"the options of {place.scheme}:// are {', '.join(sorted(known))}",
+        )
+    return options
+
+
+def with_options(shown: str, options: dict[str, str]) -> str:
+    """The URL as it is shown and can be opened again."""
+    query = urlencode(sorted(options.items()), safe="/:~@", quote_via=quote)
+    return f"{shown}?{query}" if query else shown
+
+
 def parse(url: str) -> Place:
     """Take ``url`` apart. What has no ``://`` is a local path; a ``file://`` path is taken as it is written."""
     found = _SCHEME.fullmatch(url)
@@ -41,6 +65,7 @@ def parse(url: str) -> Place:
     parts = urlsplit(f"//{address}")
     user, _, password = parts.netloc.rpartition("@")[0].partition(":")
     host = parts.netloc.rpartition("@")[2]
-    secrets = (password, *(value for _, value in parse_qsl(parts.query)), parts.query)
+    written = (password, *(pair.partition("=")[2] for pair in parts.query.split("&")), parts.query)
+    secrets = {meant for secret in written for meant in (secret, unquote(secret), unquote_plus(secret))}
     shown = f"{scheme}://{user}@{host}{parts.path}" if user else f"{scheme}://{host}{parts.path}"
-    return Place(scheme, address, url, shown, tuple(secret for secret in secrets if secret))
+    return Place(scheme, address, url, shown, tuple(sorted(filter(None, secrets), key=len, reverse=True)))

@@ -45,13 +45,22 @@ class S3Server:
         """The URL of a fresh bucket; with ``locks`` one whose objects can be locked (moto only)."""
         name = f"bucket-{next(_names)}"
         if self.folder is not None:
-            (self.folder / name).mkdir()
+            self._asked_for(name)  # a folder that is made behind its back is not seen while it remembers the others
         else:
             head = {"x-amz-bucket-object-lock-enabled": "true"} if locks else {}
             request = urllib.request.Request(f"{self.endpoint}/{name}", method="PUT", headers=head)
             with urllib.request.urlopen(request) as reply:
                 assert reply.status == 200
         return f"s3://{name}?endpoint={self.endpoint}"
+
+    def _asked_for(self, name: str) -> None:
+        from botocore.session import get_session  # type: ignore[import-untyped]
+
+        client = get_session().create_client("s3", endpoint_url=self.endpoint)
+        try:
+            client.create_bucket(Bucket=name)
+        finally:
+            client.close()
 
 
 @contextlib.contextmanager
@@ -172,9 +181,13 @@ def _port_said(log: _Log) -> int:
 
 @contextlib.contextmanager
 def _running(command: Sequence[str], environment: dict[str, str], path: Path) -> Iterator[_Log]:
-    """The program, while the block runs. What it says goes to a file: nobody would empty a pipe."""
+    """The program, while the block runs and this thread lives: the kernel ends it with whoever was killed (prctl(2)).
+
+    What it says goes to a file: nobody would empty a pipe.
+    """
     with path.open("wb") as file:
-        server = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+        bound = [_program("setpriv"), "--pdeathsig", "KILL", *command]
+        server = subprocess.Popen(bound, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
         try:
             yield _Log(server, path)
         finally:

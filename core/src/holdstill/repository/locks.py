@@ -18,8 +18,8 @@ from holdstill.spi.target import Target
 LOCKED: Final = (CONFIG, LEDGER, LISTS, PACKS, IMAGES, MARKS)
 #: a lock of which less than this share is left is made as long as a new one
 _LEAST: Final = 0.5
-#: how long the object stays locked on which a target's promise is tried
-_TRIAL: Final = dt.timedelta(seconds=10)
+#: how long the object stays locked on which a target's promise is tried; more than clocks differ, and lines hang
+_TRIAL: Final = dt.timedelta(minutes=30)
 #: a century: more is a slip, and cannot be taken back
 _LONGEST: Final = dt.timedelta(days=36_500)
 _AT_ONCE: Final = 8
@@ -33,14 +33,14 @@ def check_span(span: dt.timedelta) -> int:
 
 
 def prove_locks(target: Target) -> None:
-    """Lock an object of our own for seconds, and try to delete it. Raises ``TargetUnfit`` if that succeeds.
+    """Lock an object of our own for a while, and try to delete it. Raises ``TargetUnfit`` if that succeeds.
 
     The object stays: that is the point of it.
     """
     key = f"probe/{secrets.token_hex(16)}"
     target.lock_new(_TRIAL, ("probe/",))
     try:
-        target.put(key, [b"nobody deletes this for some seconds"])
+        target.put(key, [b"nobody deletes this for half an hour"])
         target.delete(key)
     except TargetLocked:
         return
