@@ -15,6 +15,7 @@ from holdstill.repository.opening import create
 from holdstill.repository.repository import Repository
 from holdstill.repository.verify import verify
 from holdstill_testing.fakes.memory_target import MemoryTarget
+from holdstill_testing.sealed import make
 
 CHUNK = 65536
 
@@ -102,3 +103,9 @@ def target() -> MemoryTarget:
 @pytest.fixture
 def repository(target: MemoryTarget) -> Repository:
     return create(target, chunk_size=CHUNK)
+
+
+@pytest.fixture
+def sealed(target: MemoryTarget) -> Repository:
+    """A sealed repository on the target."""
+    return make(target)
