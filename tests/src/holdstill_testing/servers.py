@@ -68,9 +68,7 @@ def rclone_s3(folder: Path) -> Iterator[S3Server]:
     """``rclone serve s3`` on ``folder``. It ignores conditions on a put: a server for one writer at a time."""
     key = f'"{CREDENTIALS["AWS_ACCESS_KEY_ID"]},{CREDENTIALS["AWS_SECRET_ACCESS_KEY"]}"'  # a list of lists, to rclone
     environment = {**os.environ, "RCLONE_CONFIG": os.devnull, "RCLONE_AUTH_KEY": key}
-    # What tests make and damage in the folder itself is seen at once.
-    looking = ["--dir-cache-time", "0s"]
-    command = [_program("rclone"), "serve", "s3", "--addr", "127.0.0.1:0", *looking, str(folder)]
+    command = [_program("rclone"), "serve", "s3", "--addr", "127.0.0.1:0", str(folder)]
     with _running(command, environment, folder.with_suffix(".log")) as log:
         yield S3Server(f"http://127.0.0.1:{_port_said(log)}", folder)
 
