@@ -64,7 +64,7 @@ def test_a_copy_under_another_name_is_another_thing(hold, repo, earlier):
 
 
 def test_a_memory_that_cannot_be_read_or_kept_hinders_nobody(hold, repo, volume, earlier, tmp_path):
-    (memory,) = (tmp_path / "state" / "repositories").iterdir()
+    (memory,) = (tmp_path / "state" / "seen").iterdir()
     memory.write_text("{")
     assert hold("images", repo=repo).code == 0
     memory.unlink()

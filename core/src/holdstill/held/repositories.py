@@ -57,4 +57,4 @@ class SeenRepositories:
 
     def path(self, url: str) -> Path:
         """Where that is remembered."""
-        return self.state.path / "repositories" / hashlib.sha256(url.encode(errors="surrogateescape")).hexdigest()[:32]
+        return self.state.path / "seen" / hashlib.sha256(url.encode(errors="surrogateescape")).hexdigest()[:32]
