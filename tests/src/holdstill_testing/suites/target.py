@@ -73,16 +73,21 @@ class TargetSuite(ConformanceSuite):
         whole = dice("appears").randbytes(300_000)
         for number in range(rounds(100)):
             key = f"appear/{number}"
-            there = threading.Event()
+            looked, there = threading.Event(), threading.Event()
 
-            def look(key: str = key, there: threading.Event = there) -> None:
+            def look(key: str = key, looked: threading.Event = looked, there: threading.Event = there) -> None:
                 last = False
-                while not last:
-                    last = there.is_set()
-                    with contextlib.suppress(ObjectMissing):
-                        assert second.get(key) == whole
+                try:
+                    while not last:
+                        last = there.is_set()
+                        with contextlib.suppress(ObjectMissing):
+                            assert second.get(key) == whole
+                        looked.set()
+                finally:
+                    looked.set()
 
-            def put(key: str = key, there: threading.Event = there) -> None:
+            def put(key: str = key, looked: threading.Event = looked, there: threading.Event = there) -> None:
+                looked.wait()  # so that there is a look before it is there, always
                 try:
                     target.put(key, [whole[:100], whole[100:]])
                 finally:
