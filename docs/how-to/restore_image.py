@@ -77,20 +77,14 @@ class Sealed:
         from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-        self.ed25519, self.x25519, self.cipher, self.wrong = (
-            ed25519.Ed25519PublicKey,
-            x25519,
-            AESGCM,
-            (InvalidTag, InvalidSignature),
-        )
+        self.ed25519, self.x25519, self.cipher = ed25519.Ed25519PublicKey, x25519, AESGCM
+        self.wrong = (InvalidTag, InvalidSignature)
         self.id = bytes.fromhex(repository_id)
         self.ring = self.unlock(folder)
         if self.ring["data"] is None:
             sys.exit("this password may only write")
-        self.keys = {
-            1: self.hkdf(self.ring["index"], b"holdstill v1 index"),
-            2: self.hkdf(self.ring["data"], b"holdstill v1 data"),
-        }
+        uses = enumerate(("index", "data"), 1)
+        self.keys = {way: self.hkdf(self.ring[use], f"holdstill v1 {use}".encode()) for way, use in uses}
 
     def hkdf(self, secret, use):
         secret = bytes.fromhex(secret) if isinstance(secret, str) else secret
@@ -103,9 +97,8 @@ class Sealed:
             key = json.loads(body_of(blake2b, PUBLIC_KEY, name, path.read_bytes(), 11))
             cost, salt = key["cost"], bytes.fromhex(key["salt"])
             stretched = hashlib.scrypt(password, salt=salt, **cost, maxmem=1 << 30, dklen=32)
-            aad = (
-                bound(name) + json.dumps({**cost, "salt": key["salt"]}, sort_keys=True, separators=(",", ":")).encode()
-            )
+            told = json.dumps({**cost, "salt": key["salt"]}, sort_keys=True, separators=(",", ":"))
+            aad = bound(name) + told.encode()
             wrapping = hmac.digest(stretched, b"holdstill v1 wrap", "sha256")
             try:
                 ring = json.loads(self.cipher(wrapping).decrypt(bytes(12), bytes.fromhex(key["ring"]), aad))
@@ -148,8 +141,7 @@ class Repository:
         data = (self.folder / "config").read_bytes()
         self.config = json.loads(body_of(blake2b, PUBLIC_KEY, "config", data, 1))
         self.sealing = Sealed(self.folder, self.config["repository_id"]) if data[10] else Plain()
-        if data[10]:
-            self.sealing.check(b"object", data[-192:-160], data[-160:])
+        self.sealing.check(b"object", data[-192:-160], data[-160:])
         self.master = bytes.fromhex(self.sealing.ring["ids"] if data[10] else self.config["key"])
         self.keyed = {"blake2b": blake2b, "blake3": blake3}[self.config["digest"]]
         self.places = {}  # (kind, id) -> where: file, offset, row
@@ -199,9 +191,8 @@ class Repository:
                     continue
                 if self.keyed(self.key("chunk-id" if kind == CHUNK else "page-id"), plain) == blob_id:
                     return plain
-        sys.exit(
-            f"{'chunk' if kind == CHUNK else 'page'} {blob_id.hex()} is missing or damaged: the image is not whole"
-        )
+        what = "chunk" if kind == CHUNK else "page"
+        sys.exit(f"{what} {blob_id.hex()} is missing or damaged: the image is not whole")
 
     def image(self, prefix):
         found = []
@@ -209,8 +200,7 @@ class Repository:
             data, name = path.read_bytes(), f"images/{path.name}"
             if data[8:9] == b"\x03":  # an image; the others are voids
                 box = body_of(self.keyed, self.key("object"), name, data, 3)
-                if data[10]:
-                    self.sealing.check(b"object", data[-192:-160], data[-160:])
+                self.sealing.check(b"object", data[-192:-160], data[-160:])
                 body = self.sealing.opened(box, bound(name) + data[: HEADER.size])
                 found.append(json.loads(self.sealing.image(body, name)))
         if len(found) != 1:

@@ -189,5 +189,5 @@ def test_the_stand_alone_script_restores(digest, password, tmp_path, target, kee
 
 def test_the_stand_alone_script_is_short_and_alone():
     text = SCRIPT.read_text()
-    assert len(text.splitlines()) < 300
+    assert len(text.splitlines()) < 250
     assert not re.search(r"^\s*(from|import) holdstill", text, re.MULTILINE)
