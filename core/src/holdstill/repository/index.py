@@ -310,7 +310,7 @@ class Index:
                 short = max(0, len(self.packs) - len(self._sound))
                 self._unsound = np.concatenate((self._unsound, np.zeros(short, dtype=np.bool_)))
                 self._sound = np.concatenate((self._sound, np.zeros(short, dtype=np.bool_)))
-        for place in np.unique(owners[~(self._sound | self._unsound)[owners]]).tolist():
+        for place in sorted(set(owners[~(self._sound | self._unsound)[owners]].tolist())):
             known = self.packs[place]
             if mark_of(self._stored(known)) == known.mark:
                 self._sound[place] = True
