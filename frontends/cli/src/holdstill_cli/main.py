@@ -34,7 +34,9 @@ def run(make_engine: Callable[[], Engine] | None = None) -> None:
     gc.set_threshold(_GARBAGE)
     interruption = Interruption()
     interruption.watch()
-    sys.exit(main(sys.argv[1:], make_engine, interruption))
+    code = main(sys.argv[1:], make_engine, interruption)
+    gc.freeze()  # what goes with the process need not be looked through once more
+    sys.exit(code)
 
 
 def main(
