@@ -17,7 +17,7 @@ from holdstill.errors import HoldstillError
 from holdstill.repository import layout, packs, runs
 from holdstill.repository.layout import ID_SIZE, BlobKind
 from holdstill.repository.pack_table import KnownPack, PackTable
-from holdstill.repository.rows import Rows
+from holdstill.repository.rows import STORED, Rows
 from holdstill.repository.runs import ROW, Places, Run, Table
 
 __all__ = ["Flags", "Index", "KnownPack", "Place", "Usable", "mark_of"]
@@ -106,17 +106,18 @@ class _Recent:
     tables: tuple[Table, ...] = ()
     count: int = 0
 
-    def add(self, stored: Rows) -> Table:
-        start, self.count = self.count, self.count + len(stored)
+    def add(self, packs: list[Rows]) -> Table:
+        together = np.frombuffer(b"".join([stored.tobytes() for stored in packs]), dtype=STORED)
+        start, self.count = self.count, self.count + len(together)
         if self.count > len(self.rows):
             room = max(self.count, 2 * len(self.rows), 64) - start
             self.rows = np.concatenate((self.rows[:start], np.zeros(room, dtype=ROW)))
-        runs.placed(stored, self.rows[start : self.count])
-        return Table(runs.prefixes_of(stored), np.arange(start, self.count, dtype=np.uint32))
+        runs.placed(together, [len(stored) for stored in packs], self.rows[start : self.count])
+        return Table(runs.prefixes_of(together), np.arange(start, self.count, dtype=np.uint32))
 
-    def sort_in(self, fresh: list[Table]) -> None:
+    def sort_in(self, fresh: Table) -> None:
         """A few sorted tables of falling size, merged as they grow: adding costs little."""
-        tables = [*self.tables, Table.of(fresh)]
+        tables = [*self.tables, Table.of([fresh])]
         while len(tables) > 1 and tables[-2].wheres.size < max(2 * tables[-1].wheres.size, _SMALL):
             last = tables.pop()
             tables[-1] = Table.of([tables[-1], last])
@@ -169,19 +170,18 @@ class Index:
     def add(self, found: Iterable[tuple[str, Rows]]) -> None:
         """Take in packs with all their rows; a pack that is known already is passed over."""
         with self._lock:
-            fresh = [self._take(key, stored) for key, stored in found if self.packs.place_of(key) is None]
+            fresh = []
+            for key, stored in found:
+                if self.packs.place_of(key) is None:
+                    size, count = packs.size_of(stored, self._pack_extra), len(stored)
+                    self.packs.append(key, size, count, self.row_count, mark_of(stored))
+                    self.row_count += count
+                    fresh.append(stored)
             if fresh:
-                self._recent.sort_in(fresh)
+                self._recent.sort_in(self._recent.add(fresh))
                 self._arrange()
                 if self._recent.count >= SPILL and self.new_file is not None:
                     self._spill()
-
-    def _take(self, key: str, stored: Rows) -> Table:
-        self.packs.append(
-            key, packs.size_of(stored, self._pack_extra), int(stored.size), self.row_count, mark_of(stored)
-        )
-        self.row_count += int(stored.size)
-        return self._recent.add(stored)
 
     def supersede(self, place: int, stored: Rows) -> None:
         """What was believed of this pack, in an index that is all in memory or scratch, is wrong: these are its rows.
@@ -334,10 +334,9 @@ class Index:
         self._sound[: len(places)] &= ~places
         self._unsound[: len(places)] |= places
 
-    def use(self, place: int) -> None:
-        """Find again what is in this pack, if it was passed over."""
-        if place < len(self._unsound):
-            self._unsound[place] = False
+    def use(self, places: NDArray[np.int64]) -> None:
+        """Find again what is in these packs, if they were passed over."""
+        self._unsound[places[places < len(self._unsound)]] = False
 
     def start_over(self) -> None:
         """Find nothing in what is on disk; every pack may be taken in once more, at a new place."""
