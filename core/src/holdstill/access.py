@@ -6,7 +6,7 @@ import contextlib
 import datetime as dt
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import attrs
@@ -74,9 +74,34 @@ class Access:
         """The repository at ``url``. Raises as ``open_repository`` does; ``RolledBack`` if it is not what it was;
         ``UsageError`` if a password was given for one that is not sealed.
         """
-        with self.plugins.storage_target(url) as target:
+        with self._found(url) as repository:
+            self._compare(repository)
+            try:
+                yield repository
+            finally:
+                self._remember(repository)
+
+    @contextmanager
+    def doubted(self, url: str) -> Iterator[tuple[Repository, str]]:
+        """What stands at ``url``, whatever this host has seen there; and what it is not, if it is not that. Who goes on
+        to ``accept`` it is believed. Raises as ``opened`` does, but for ``RolledBack``.
+        """
+        with self._found(url) as repository:
+            yield repository, self._difference(repository)
+
+    def accept(self, repository: Repository) -> None:
+        """Forget what was seen and kept of it, and remember what it is like. Raises ``Damaged``."""
+        repository.forget_kept()
+        repository.ledger().read()
+        SeenRepositories(self.state).forget(repository.target.url)
+        self._remember(repository)
+
+    @contextmanager
+    def _found(self, url: str) -> Iterator[Repository]:
+        with self.plugins.storage_target(url) as target, ExitStack() as ended:
             unlocked = self._unlocked.get(target.url)
             repository = open_repository(target, lambda: self._ask(url), unlocked, self._place())
+            ended.callback(repository.close)
             given = self.passwords()
             if repository.unlocked is None and given is not None and given.is_given(url):
                 raise UsageError(
@@ -86,11 +111,7 @@ class Access:
                 )
             if repository.unlocked is not None:
                 self._unlocked[target.url] = repository.unlocked
-            self._compare(repository)
-            try:
-                yield repository
-            finally:
-                self._remember(repository)
+            yield repository
 
     def _place(self) -> Path | None:
         """Without a state folder that can be written to, everything is read from the repository, and kept in memory."""
@@ -110,19 +131,27 @@ class Access:
     # --- what was seen before -------------------------------------------------------------------
 
     def _compare(self, repository: Repository) -> None:
-        memory, url = SeenRepositories(self.state), repository.target.url
-        seen = memory.at(url)
+        if problem := self._difference(repository):
+            raise RolledBack(
+                problem,
+                subject=repository.target.url,
+                next_step="Find out who did that. If it was meant to be, run `holdstill accept`; copies that go on side"
+                " by side need a URL each.",
+            )
+
+    def _difference(self, repository: Repository) -> str:
+        """What keeps it from being what this host has seen at its URL; empty if nothing does."""
+        seen = SeenRepositories(self.state).at(repository.target.url)
         if seen is None:
-            return
+            return ""
         if seen.repository_id != repository.config.repository_id:
-            problem = "another repository stands where this host knew one"
-        elif seen.digest != _digest_of(repository, seen.entry):
-            problem = f"its ledger was set back: entry {seen.entry} is not the one that this host has seen"
-        else:
-            return
-        raise RolledBack(
-            problem, subject=url, next_step=f"Find out who did that. If it was meant to be, remove {memory.path(url)}."
-        )
+            return "another repository stands where this host knew one"
+        if seen.digest != _digest_of(repository, seen.entry):
+            return (
+                f"it was set back, or is a copy that went another way: entry {seen.entry} of its ledger is not the one"
+                " that this host has seen"
+            )
+        return ""
 
     def _remember(self, repository: Repository) -> None:
         memory, url, reached = SeenRepositories(self.state), repository.target.url, repository.reached

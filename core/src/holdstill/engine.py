@@ -114,6 +114,17 @@ class Engine:
             url, chunk_size=chunk_size, digest=digest, password=password, label=label, lock_for=lock_for
         )
 
+    def accept(self, url: str, talk: Conversation) -> str:
+        """Take what stands at ``url`` for what is to stand there, although this host knew otherwise (``RolledBack``).
+        Asks ``repository.accept``, with what is different; returns that, empty if nothing was.
+        """
+        with self._access.doubted(url) as (repository, difference):
+            question = Question("repository.accept", f"{repository.target.url}: {difference}. Accept it as it is?")
+            if difference and talk.ask(question) != "yes":
+                raise Declined("not confirmed; it stays refused", subject=repository.target.url)
+            self._access.accept(repository)
+            return difference
+
     @property
     def keys(self) -> KeyChain:
         """The keys of sealed repositories."""

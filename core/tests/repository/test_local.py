@@ -182,10 +182,10 @@ def restored_chunk(letter):
 def test_what_another_repository_left_there_is_not_used(target, host, tmp_path):
     back_up(host(), "abc")
     back_up(host(), "abc")
-    own = tmp_path / "here" / host.config.repository_id
+    (own,) = (each for each in (tmp_path / "here").iterdir() if each.name.startswith(host.config.repository_id))
     other = MemoryTarget()
     config = tiny_config(other)
-    own.rename(own.parent / config.repository_id)
+    own.rename(own.parent / own.name.replace(host.config.repository_id, config.repository_id))
     back_up(Repository(other, config, place=tmp_path / "here"), "abc")
     assert [key for key in other.objects if key.startswith("packs/")]
 
@@ -228,7 +228,7 @@ def test_no_room_for_runs(target, host, monkeypatch):
     def full(self):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(index.Index, "scratch_file", full)
+    monkeypatch.setattr(index.Index, "_scratch_file", full)
     monkeypatch.setattr("holdstill.repository.local_index.LocalIndex._new_file", full)
     if index.SPILL == 2:
         with pytest.raises(HoldstillError, match="cannot be written"):

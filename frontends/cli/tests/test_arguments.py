@@ -26,6 +26,7 @@ COMMANDS = [
     "providers",
     "target check",
     "recover",
+    "accept",
     "compat",
     "completion",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, Final
@@ -149,9 +150,11 @@ class Index:
         self.packs = PackTable() if known is None else known
         self._folder = folder
         self._pack_extra = pack_extra
-        self.new_file: NewFile | None = None if folder is None else self.scratch_file
-        """Makes the files of runs; without it all rows stay in memory."""
+        self.new_file: NewFile | None = None
+        """Makes the files of runs; without it they are scratch files in the folder."""
         self.runs = tuple(on_disk)
+        self._open = weakref.WeakSet(self.runs)
+        """Every run that somebody may still look into."""
         self.row_count = sum(run.count for run in self.runs)
         self._recent = _Recent(self.row_count)
         self._parts: tuple[_Part, ...] = ()
@@ -176,7 +179,7 @@ class Index:
             if fresh:
                 self._recent.sort_in(fresh)
                 self._arrange()
-                if self._recent.count >= SPILL and self.new_file is not None:
+                if self._recent.count >= SPILL and self._folder is not None:
                     self._spill()
 
     def _take(self, key: str, stored: Rows) -> Table:
@@ -233,10 +236,11 @@ class Index:
         self._arrange()
 
     def _written(self, write: Callable[[IO[bytes]], Run]) -> Run:
-        assert self.new_file is not None, "only an index with a place for files has runs"
         try:
-            with self.new_file() as file:
-                return write(file)
+            with (self.new_file or self._scratch_file)() as file:
+                run = write(file)
+                self._open.add(run)
+                return run
         except OSError as error:
             raise HoldstillError(
                 f"the index cannot be written: {error.strerror}",
@@ -244,8 +248,14 @@ class Index:
                 next_step="make room there, or set HOLDSTILL_STATE to a folder that has some and that you may write to",
             ) from error
 
-    def scratch_file(self) -> IO[bytes]:
+    def close(self) -> None:
+        """Let go of all files. Nothing may be looked for afterwards."""
+        for run in list(self._open):
+            run.close()
+
+    def _scratch_file(self) -> IO[bytes]:
         """A file without a name, which goes with the process. Raises OSError."""
+        assert self._folder is not None, "only an index with a place for files has runs"
         return tempfile.TemporaryFile(dir=self._folder)
 
     def _arrange(self) -> None:

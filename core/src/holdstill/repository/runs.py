@@ -75,7 +75,8 @@ class Run:
         if file.seek(0, os.SEEK_END) != count * ROW_SIZE:
             raise ValueError("the run has a wrong size")
         self._file = os.dup(file.fileno())
-        weakref.finalize(self, os.close, self._file)
+        self.close = weakref.finalize(self, os.close, self._file)
+        """Let go of the file; harmless to repeat. Nothing may be looked for afterwards."""
         fence = [block["prefix"][::_BLOCK].copy() for block in self._blocks(0, count)]
         self._fence: Words = np.concatenate(fence).astype(np.uint64)
 

@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import Final
 
 from holdstill_cli.commands import (
+    accept,
     backup,
     check,
     compat,
@@ -49,6 +50,7 @@ COMMANDS: Final[tuple[ModuleType, ...]] = (
     providers,
     target,
     recover,
+    accept,
     compat,
     completion,
 )
