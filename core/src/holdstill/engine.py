@@ -326,7 +326,7 @@ class Engine:
         """
         sources = Sources(self._options_files.files())
         effective = sources.effective(self._names(volume) if volume is not None else None, options)
-        vain = lacking(effective.settings, self._plugins.offers)
+        vain = lacking(effective.settings, self._plugins.offers, self._plugins.unsettable)
         return attrs.evolve(effective, unknown=(*effective.unknown, *vain))
 
     def domain(self) -> Domain:
