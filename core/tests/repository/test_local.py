@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from holdstill.errors import Damaged, HoldstillError, ImageMissing, ObjectMissing
-from holdstill.repository import index
+from holdstill.repository import index, parts
 from holdstill.repository.layout import BlobKind
 from holdstill.repository.ledger import Ledger
 from holdstill.repository.repository import Repository
@@ -48,7 +48,7 @@ def target():
 def host(target, tmp_path, request, monkeypatch):
     """Opens the repository as a host of that name would."""
     monkeypatch.setattr(index, "SPILL", request.param)
-    monkeypatch.setattr(index, "_LITTLE", 0 if request.param == 2 else 1 << 16)
+    monkeypatch.setattr(parts, "LITTLE", 0 if request.param == 2 else 1 << 16)
     config = tiny_config(target)
 
     def opened(name="here"):
