@@ -261,7 +261,7 @@ class Index:
         sound = self._sound[owners]
         if sound.all():
             return sound
-        for place in np.unique(owners[~(sound | self._unsound[owners])]).tolist():
+        for place in sorted(set(owners[~(sound | self._unsound[owners])].tolist())):
             known = self.packs[place]
             if mark_of(self._stored(known)) == known.mark:
                 self._sound[place] = True
