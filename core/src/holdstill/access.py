@@ -11,9 +11,10 @@ from pathlib import Path
 
 import attrs
 
-from holdstill.errors import HoldstillError, ObjectMissing, PasswordMissing, RolledBack, UsageError
+from holdstill.errors import Declined, HoldstillError, ObjectMissing, PasswordMissing, RolledBack, UsageError
 from holdstill.held.repositories import Seen, SeenRepositories
 from holdstill.held.state import StateFolder
+from holdstill.model.events import Question
 from holdstill.model.results import KeyFacts, RepositoryFacts
 from holdstill.plugins.registry import Plugins
 from holdstill.repository import layout
@@ -21,6 +22,7 @@ from holdstill.repository.keyring import Unlocked
 from holdstill.repository.keys import Cost, Keys
 from holdstill.repository.opening import create, open_repository
 from holdstill.repository.repository import Repository
+from holdstill.spi.conversation import Conversation
 from holdstill.spi.passwords import Passwords
 
 
@@ -81,20 +83,20 @@ class Access:
             finally:
                 self._remember(repository)
 
-    @contextmanager
-    def doubted(self, url: str) -> Iterator[tuple[Repository, str]]:
-        """What stands at ``url``, whatever this host has seen there; and what it is not, if it is not that. Who goes on
-        to ``accept`` it is believed. Raises as ``opened`` does, but for ``RolledBack``.
+    def accept(self, url: str, talk: Conversation) -> str:
+        """Forget what this host has seen and kept of it, and remember what it is like. Returns what differs; nobody is
+        asked if nothing does. Raises ``Declined``, ``Damaged``, and as ``opened`` does, but for ``RolledBack``.
         """
         with self._found(url) as repository:
-            yield repository, self._difference(repository)
-
-    def accept(self, repository: Repository) -> None:
-        """Forget what was seen and kept of it, and remember what it is like. Raises ``Damaged``."""
-        repository.forget_kept()
-        repository.ledger().read()
-        SeenRepositories(self.state).forget(repository.target.url)
-        self._remember(repository)
+            place, difference = repository.target.url, self._difference(repository)
+            question = Question("repository.accept", f"{place}: {difference}. Accept it as it is?")
+            if difference and talk.ask(question) != "yes":
+                raise Declined("not confirmed; it stays refused", subject=place)
+            repository.forget_kept()
+            repository.ledger().read()
+            SeenRepositories(self.state).forget(place)
+            self._remember(repository)
+            return difference
 
     @contextmanager
     def _found(self, url: str) -> Iterator[Repository]:

@@ -43,7 +43,7 @@ from holdstill.preferences.files import Places
 from holdstill.preferences.joining import backup_order, given_with, settled
 from holdstill.preferences.schema import Preference, schema
 from holdstill.preferences.sources import Effective, Names, Sources, understood
-from holdstill.preferences.vain import lacking, notes
+from holdstill.preferences.vain import lacking, tell_vain
 from holdstill.repository.checks import Checks
 from holdstill.spi.checks import HostReport
 from holdstill.spi.conversation import Conversation
@@ -102,15 +102,8 @@ class Engine:
         )
 
     def accept(self, url: str, talk: Conversation) -> str:
-        """Take what stands at ``url`` for what is to stand there, although this host knew otherwise (``RolledBack``).
-        Asks ``repository.accept``, with what is different; returns that, empty if nothing was.
-        """
-        with self._access.doubted(url) as (repository, difference):
-            question = Question("repository.accept", f"{repository.target.url}: {difference}. Accept it as it is?")
-            if difference and talk.ask(question) != "yes":
-                raise Declined("not confirmed; it stays refused", subject=repository.target.url)
-            self._access.accept(repository)
-            return difference
+        """Take what is at ``url`` for the right one, after ``RolledBack``. Asks ``repository.accept``; what differs."""
+        return self._access.accept(url, talk)
 
     @property
     def keys(self) -> KeyChain:
@@ -152,7 +145,7 @@ class Engine:
         from holdstill.pipeline.backup import Backup
 
         effective = self.preferences(request.volume, given_with(request))
-        _tell_unknown(effective, talk)
+        tell_vain(effective.unknown, talk)
         if effective.excluded is not None:
             raise VolumeExcluded(
                 f"no image is taken of it, says {effective.excluded.place}",
@@ -196,7 +189,7 @@ class Engine:
         from holdstill.pipeline.restore import Restore
 
         effective = self.preferences(request.to_volume, given_with(request))
-        _tell_unknown(effective, talk)
+        tell_vain(effective.unknown, talk)
         with self._open(url) as repository:
             return Restore(
                 self._plugins, repository, self._state, settled(request, effective), talk, self._workers
@@ -400,11 +393,6 @@ class Engine:
 
     def _open(self, url: str) -> AbstractContextManager[Repository]:
         return self._access.opened(url)
-
-
-def _tell_unknown(effective: Effective, talk: Conversation) -> None:
-    for note in notes(effective.unknown):
-        talk.tell(note)
 
 
 def _warn(talk: Conversation, damage: HoldstillError) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from holdstill.errors import UsageError
 from holdstill.model.choices import ANY_PROVIDER, NO_PROVIDER, provider_settings
@@ -11,6 +12,9 @@ from holdstill.model.volume import Mode
 from holdstill.preferences.said import Unknown
 from holdstill.preferences.schema import Type, schema
 from holdstill.preferences.sources import Layer, Setting
+
+if TYPE_CHECKING:
+    from holdstill.spi.conversation import Conversation
 
 
 def lacking(
@@ -35,7 +39,13 @@ def lacking(
             yield Unknown(each.name, setting.file or setting.origin, setting.line, reason)
 
 
-def notes(unknown: Iterable[Unknown]) -> Iterator[Noted]:
+def tell_vain(unknown: Iterable[Unknown], talk: Conversation) -> None:
+    """Note all of it."""
+    for note in _notes(unknown):
+        talk.tell(note)
+
+
+def _notes(unknown: Iterable[Unknown]) -> Iterator[Noted]:
     """Names that nobody knows one by one; of the others all that have one reason in one file together."""
     together: dict[tuple[str, str], list[str]] = {}
     for each in unknown:
