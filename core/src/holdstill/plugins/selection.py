@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -119,6 +118,8 @@ def unsettable(plugins: Iterable[Plugin], broken: Iterable[BrokenPlugin], settin
         message = f"no provider called {provider!r} is installed, so {setting} would have no effect"
         if owner := owner_of(provider):
             return UsageError(message, next_step=f"install {owner}")
+    import difflib  # only here: every backup waits for what is loaded above
+
     near = difflib.get_close_matches(setting, there, 1)
     what_there_is = f"did you mean {near[0]}?" if near else f"there is: {', '.join(there) or 'none'}"
     return UsageError(message, next_step=what_there_is)
