@@ -27,11 +27,8 @@ def join_segments(standing: Standing, deleted: set[int], kept: Kept) -> None:
     them.
     """
     index = standing.shelf.index
-    gone = deleted | {
-        place
-        for place, pack in enumerate(index.packs)
-        if standing.ledger.closed(pack.key) and standing.size_of(place) < 0
-    }
+    on_list = np.flatnonzero(standing.on_list()).tolist()
+    gone = deleted | {place for place in on_list if standing.size_of(place) < 0}
     old = _worth_replacing(standing, gone)
     if not old:
         return
@@ -54,7 +51,8 @@ def _worth_replacing(standing: Standing, gone: set[int]) -> dict[str, list[int]]
     ours = {
         segment: packs
         for segment, packs in naming.items()
-        if _is_settled(standing, segment) and not strange[packs].any()  # we must not vouch for those
+        # We must not vouch for what strangers tell of packs that are there.
+        if _is_settled(standing, segment) and not any(strange[each] for each in packs if each not in gone)
     }
     index = standing.shelf.index
     small = {segment for segment, packs in ours.items() if _rows(index, packs) < _SMALL}
@@ -67,7 +65,7 @@ def _worth_replacing(standing: Standing, gone: set[int]) -> dict[str, list[int]]
 
 
 def _rows(index: Index, places: list[int]) -> int:
-    return sum(index.packs[place].rows for place in places)
+    return int(index.packs.table["rows"][places].sum(dtype=np.int64))
 
 
 def _is_settled(standing: Standing, segment: str) -> bool:

@@ -35,6 +35,7 @@ from holdstill.repository.index import Flags, KnownPack
 from holdstill.repository.keys import Keys
 from holdstill.repository.layout import CONFIG, LEDGER
 from holdstill.repository.ledger import Ledger
+from holdstill.repository.listing import Listing
 from holdstill.repository.loading import Shelf
 from holdstill.repository.reading import Reading, stamp
 from holdstill.repository.records import Upkeep
@@ -233,10 +234,19 @@ class _Verification:
             self._findings.damage(damage)
         for image in self._repository.marks.given_up(images):
             key = layout.commit_key(image.number, image.id)
-            self._findings.add(key, "it was deleted, and its record is there: delete it again")
+            if self._is_image_yet(key):
+                self._findings.add(key, "it was deleted, and its record is there: delete it again")
         self._checks = Checks(self._repository)
         for damage in self._checks.damaged:
             self._findings.damage(damage)
+
+    def _is_image_yet(self, key: str) -> bool:
+        """A deletion that was under way may have come to its end."""
+        try:
+            return isinstance(commits.state(self._repository.target, self._repository.digests, key), Image)
+        except (Damaged, FormatTooNew) as damage:
+            self._record_damage(damage)
+            return False
 
     def _check_records(self) -> tuple[list[Image], set[str]]:
         """The images to check, and every segment that some record names."""
@@ -256,7 +266,7 @@ class _Verification:
         split = layout.split_commit_key(damage.subject)
         self._findings.damage(damage, split[1] if split else None)
 
-    def _check_segments(self, named: set[str]) -> tuple[Shelf, dict[str, int]]:
+    def _check_segments(self, named: set[str]) -> tuple[Shelf, Listing]:
         """The index as a reader would fill it, and the packs that LIST shows."""
         shelf = self._repository.shelf(local=False)
         shelf.take_listed_segments(self._findings.damage)
