@@ -42,7 +42,7 @@ from holdstill.model.volume import Mode, VolumeFacts
 from holdstill.pipeline.away import asking
 from holdstill.pipeline.backup import Backup
 from holdstill.pipeline.checking import checked
-from holdstill.pipeline.elsewhere import scrubbers
+from holdstill.pipeline.elsewhere import carriers, scrubbers
 from holdstill.pipeline.finding import absolute_of, find
 from holdstill.pipeline.importing import Import
 from holdstill.pipeline.numbers import in_own_journal, journalled, void_own_past
@@ -199,7 +199,8 @@ class Engine:
             if not request.dry_run:
                 void_own_past(target, self._state.journals)
             kept = partial(in_own_journal, self._state, target)
-            return Transfer(source, target, talk, self._workers, kept).run(request)
+            with carriers(self._plugins, request.executor, source, target) as elsewhere:
+                return Transfer(source, target, talk, self._workers, kept, elsewhere).run(request)
 
     def verify(self, url: str, request: VerifyRequest, talk: Conversation) -> VerifyResult:
         """Check images, all of them if none is named. What is damaged is in the result, which is kept; what is damaged
@@ -250,7 +251,9 @@ class Engine:
         with self._open(url) as repository, Journal.begin(self._state.journals) as journal:
             if not request.dry_run:
                 void_own_past(repository, self._state.journals)
-            return prune(repository, request, talk, datetime.now(UTC), partial(journalled, journal, repository))
+            kept = partial(journalled, journal, repository)
+            with carriers(self._plugins, request.executor, repository) as elsewhere:
+                return prune(repository, request, talk, datetime.now(UTC), kept, elsewhere)
 
     def protect(self, url: str, image: str, of_volume: str | None = None) -> Image:
         """Nothing deletes this image until it is unprotected. Raises ``ImageMissing``."""
