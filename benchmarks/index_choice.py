@@ -1,4 +1,5 @@
-"""What the local index is kept in: SQLite, or sorted runs. Made of ids at random, asked in any order.
+"""What the local index is kept in: SQLite, or sorted runs. Made of ids at random, as those of a volume are; asked for
+what is known, in the order of the volume and in any order, and for what is not.
 
 usage: index_choice.py [ROWS]
 """
@@ -10,81 +11,141 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import attrs
 import numpy as np
 
-from holdstill.repository import runs
-from holdstill.repository.rows import STORED
+from holdstill.repository import layout
+from holdstill.repository.index import Flags, Index
+from holdstill.repository.layout import ID_SIZE, BlobKind
+from holdstill.repository.rows import STORED, Rows
+from holdstill.repository.runs import ROW_SIZE
 
-#: asked for at once, and so many times
-TOGETHER, TIMES = 4, 5000
-#: rows that come at once
-BATCH = 1 << 19
+#: ids asked for at once: those of a region as a backup reads it, of a page, and of a piece of the list of an image
+TOGETHER = (16, 1024, 4096)
+#: ids asked for in all
+ASKED = 1 << 16
+#: rows that come at once, and those of a pack
+BATCH, PACK = 1 << 19, 128
 
 
-def in_sqlite(folder: Path, ids: np.ndarray, asked: Sequence[list[bytes]]) -> tuple[float, float, int]:
-    """Seconds of CPU to make it, to ask it, and its bytes."""
-    table = sqlite3.connect(folder / "index")
-    table.execute("PRAGMA synchronous = OFF")
-    table.execute("CREATE TABLE rows (id BLOB PRIMARY KEY, place INTEGER) WITHOUT ROWID")
+@attrs.frozen
+class Asked:
+    """Some of the ids, at once."""
 
-    def make() -> None:
+    ids: bytes
+    known: int
+    """How many of them there are."""
+
+    def each(self) -> list[bytes]:
+        """One by one."""
+        return [self.ids[at : at + ID_SIZE] for at in range(0, len(self.ids), ID_SIZE)]
+
+
+class InSqlite:
+    """Ids, and the number of each."""
+
+    name = "SQLite, ids and places"
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "index"
+        self._table = sqlite3.connect(self._path)
+        self._table.execute("PRAGMA synchronous = OFF")
+        self._table.execute("CREATE TABLE rows (id BLOB PRIMARY KEY, place INTEGER) WITHOUT ROWID")
+
+    def make(self, ids: np.ndarray) -> None:
+        """Take these in."""
         for at in range(0, len(ids), BATCH):
-            with table:
+            with self._table:
                 pairs = ((each.tobytes(), at + number) for number, each in enumerate(ids[at : at + BATCH]))
-                table.executemany("INSERT INTO rows VALUES (?, ?)", pairs)
+                self._table.executemany("INSERT INTO rows VALUES (?, ?)", pairs)
 
-    def ask() -> None:
-        for some in asked:
-            found = table.execute(f"SELECT place FROM rows WHERE id IN ({','.join('?' * len(some))})", some)
-            assert len(found.fetchall()) == len(some)
+    def ask(self, some: Asked) -> int:
+        """How many of them are known."""
+        each = some.each()
+        found = self._table.execute(f"SELECT id, place FROM rows WHERE id IN ({','.join('?' * len(each))})", each)
+        return len(dict(found.fetchall()))
 
-    took = cpu(make), cpu(ask)
-    table.close()
-    return *took, (folder / "index").stat().st_size
+    def size(self) -> int:
+        """Bytes on disk."""
+        return self._path.stat().st_size
 
 
-def in_runs(folder: Path, ids: np.ndarray, asked: Sequence[list[bytes]]) -> tuple[float, float, int]:
-    """The same; whole rows are kept, and found."""
-    made: list[runs.Run] = []
+class InRuns:
+    """The index as it is: whole rows, each of a pack, looked at by the marks of the packs."""
 
-    def make() -> None:
+    name = "sorted runs, whole rows"
+
+    def __init__(self, folder: Path) -> None:
+        self._index = Index(folder)
+
+    def make(self, ids: np.ndarray) -> None:
+        """Take these in."""
         for at in range(0, len(ids), BATCH):
-            stored = np.zeros(len(ids[at : at + BATCH]), dtype=STORED)
-            stored["id"] = ids[at : at + BATCH]
-            with (folder / str(at)).open("x+b") as file:
-                made.append(runs.write(file, stored, np.zeros(len(stored), dtype=np.uint32)))
-        with (folder / "joined").open("x+b") as file:
-            made[:] = [runs.join(file, made)]
+            self._index.add(_packs(ids[at : at + BATCH], at))
+        self._index.settle()
 
-    def ask() -> None:
-        for some in asked:
-            wanted = runs.prefixes_of(np.frombuffer(b"".join(some), dtype=[("id", "V32")]))
-            assert made[0].rows(made[0].find(wanted)[1])[0].size >= len(some)
+    def ask(self, some: Asked) -> int:
+        """How many of them are known."""
+        return int(self._index.locate(BlobKind.CHUNK, some.ids, _all)[0].sum())
 
-    return cpu(make), cpu(ask), (folder / "joined").stat().st_size
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(run.count for run in self._index.runs) * ROW_SIZE
 
 
-def cpu(work: Callable[[], None]) -> float:
+def _packs(ids: np.ndarray, first: int) -> Iterator[tuple[str, Rows]]:
+    for at in range(0, len(ids), PACK):
+        rows = np.zeros(len(ids[at : at + PACK]), dtype=STORED)
+        rows["id"], rows["kind"], rows["encoded"] = ids[at : at + PACK], BlobKind.CHUNK, 1 << 17
+        yield layout.pack_key(1, f"{first + at:032x}"), rows
+
+
+def _all(rows: Rows) -> Flags:
+    return np.ones(len(rows), dtype=np.bool_)
+
+
+def cpu(work: Callable[..., object], *given: object) -> float:
     """Seconds of CPU."""
     began = time.process_time()
-    work()
+    work(*given)
     return time.process_time() - began
+
+
+def asked(ids: np.ndarray, together: int) -> dict[str, list[Asked]]:
+    """What is asked for in each of the three ways, ``together`` at once."""
+    dice, starts = np.random.default_rng(together), range(0, min(ASKED, len(ids)), together)
+    first = int(dice.integers(0, max(1, len(ids) - ASKED)))
+    return {
+        "in order": [Asked(ids[first + at : first + at + together].tobytes(), together) for at in starts],
+        "in any order": [Asked(ids[np.unique(dice.integers(0, len(ids), together))].tobytes(), -1) for _ in starts],
+        "not there": [Asked(os.urandom(ID_SIZE * together), 0) for _ in starts],
+    }
 
 
 def main() -> None:
     """Both, as a table."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 4_000_000
-    ids = np.frombuffer(os.urandom(32 * count), dtype="V32")
-    dice = np.random.default_rng(1)
-    asked = [[ids[at].tobytes() for at in dice.integers(0, count, TOGETHER)] for _ in range(TIMES)]
-    print("| | made, CPU s | asked, CPU µs a chunk | MiB |\n|---|---:|---:|---:|")
-    for name, measure in (("sorted runs", in_runs), ("SQLite", in_sqlite)):
+    ids = np.frombuffer(os.urandom(ID_SIZE * count), dtype="V32")
+    asks = [(way, some, each) for some in TOGETHER for way, each in asked(ids, some).items()]
+    print("| | " + " | ".join(["made, CPU s", "MiB", *(f"{some} {way}, µs each" for way, some, _ in asks)]) + " |")
+    print("|---|" + "---:|" * (2 + len(asks)))
+    for kept in (InRuns, InSqlite):
         with tempfile.TemporaryDirectory() as folder:
-            made, looked, size = measure(Path(folder), ids, asked)
-        print(f"| {name} | {made:.1f} | {looked / TIMES / TOGETHER * 1e6:.0f} | {size >> 20} |", flush=True)
+            index = kept(Path(folder))
+            cells = [f"{cpu(index.make, ids):.1f}", f"{index.size() >> 20}"]
+            for _, _, each in asks:
+                cells.append(f"{cpu(check, index, each) * 1e6 / sum(len(one.each()) for one in each):.1f}")
+        print(f"| {index.name} | " + " | ".join(cells) + " |", flush=True)
+
+
+def check(index: InRuns | InSqlite, asked_for: list[Asked]) -> None:
+    """Ask, and look at the answers."""
+    for some in asked_for:
+        known = len(some.ids) // ID_SIZE if some.known < 0 else some.known
+        assert index.ask(some) == known
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """A repository as it is after years: one huge volume, many small ones, an image of each small one every day.
 
-Config, ledger, records, segments, pages and the rows of packs are real. Chunks are holes in their packs, as long as
+Config, ledger, records, segments, pages and the packs that hold them are real. Packs of chunks are holes, as long as
 real ones would be: nothing here can be restored, everything else can be done.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from holdstill.model.buffers import Buffer
 from holdstill.model.extents import Extents
 from holdstill.model.image import Image, Sizes
 from holdstill.model.volume import Consistency, FilesystemFacts, Mode, Mount, VolumeFacts, VolumeKind
-from holdstill.repository import canonical, envelope, layout, packs, records, segments
+from holdstill.repository import canonical, envelope, layout, packs, records, rolls, segments
 from holdstill.repository.codecs import Codec
 from holdstill.repository.layout import ID_SIZE, ZERO_ID, BlobKind, ObjectKind
 from holdstill.repository.maps import MapWriter
@@ -52,6 +53,8 @@ class Years:
     _random: np.random.Generator = attrs.field(factory=lambda: np.random.default_rng(7))
     _pages: set[tuple[BlobKind, bytes]] = attrs.field(factory=set)
     _meta: PackBuilder = attrs.field(factory=PackBuilder)
+    _entries: list[bytes] = attrs.field(factory=list)
+    """Of the ledger, those that are in no roll yet."""
 
     def volume(self, name: str, size: int, used: int) -> tuple[Volume, list[Rows]]:
         """A volume with so many used chunks, none of which is stored anywhere yet."""
@@ -97,8 +100,7 @@ class Years:
         keys = [self._write_segment(number, part) for part in _parts(named)]
         entry = {"type": "begin", "nonce": nonce, "host": volume.name, "kind": "backup"}
         entry["commit"] = layout.commit_key(number, nonce)
-        key = layout.ledger_key(number)
-        self._write(key, envelope.seal(digests, ObjectKind.LEDGER, key, canonical.encode(entry)))
+        self._begin(number, entry)
         image = _record(volume, number, nonce, taken, trees, keys, config.chunk_size)
         self._write(entry["commit"], records.seal(digests, entry["commit"], image))
         return image
@@ -131,16 +133,21 @@ class Years:
         path.write_bytes(b"".join(parts))
 
     def _write_hollow(self, key: str, rows: Rows) -> None:
-        """A pack with its rows, and a hole where its blobs would be."""
-        size, digests = packs.size_of(rows, 0), self.repository.digests
-        head = envelope.header(ObjectKind.PACK, size - envelope.HEADER.size - envelope.DIGEST_SIZE, 0)
-        footer, count = rows.tobytes(), len(rows).to_bytes(4, "little")
+        """A pack that is as long as it would be. What is in it is told by a segment, so nobody asks itself."""
         path = self.folder / key
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb", buffering=0) as file:
-            file.write(head)
-            file.seek(size - len(footer) - packs.TRAILER_SIZE)
-            file.write(footer + count + digests.of_pack(envelope.bound_key(key), head, footer, count))
+        path.touch()
+        os.truncate(path, packs.size_of(rows, 0))
+
+    def _begin(self, number: int, entry: dict[str, str]) -> None:
+        """The entry of the ledger; and, as any writer does once there are enough, a roll."""
+        digests, key = self.repository.digests, layout.ledger_key(number)
+        parts = envelope.seal(digests, ObjectKind.LEDGER, key, canonical.encode(entry))
+        self._write(key, parts)
+        self._entries.append(b"".join(parts))
+        if number % rolls.ROLL == 0:
+            rolls.write(self.repository.target, digests, rolls.place_of(number), self._entries, exclusive=True)
+            self._entries = []
 
     def _write_segment(self, number: int, named: list[tuple[str, Rows]]) -> str:
         key = layout.segment_key(number, self._name())

@@ -71,7 +71,7 @@ def test_a_suite_that_is_not_collected_is_refused():
 @pytest.mark.parametrize(
     "mark", [pytest.mark.skip(reason="later"), pytest.mark.xfail(reason="later"), pytest.mark.xfail(strict=True)]
 )
-def test_only_a_strict_xfail_with_a_reason_will_do(mark):
+def test_only_an_xfail_with_a_reason_that_says_if_it_is_strict_will_do(mark):
     def test_3_ranges_are_exact(self):
         pass
 

@@ -37,6 +37,14 @@ def pytest_collection_modifyitems(config, items):
     config.stash[BATCHES] = _batches(inside)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session):
+    """The machines boot before the first test, and work behind all others: those rarely keep two processors busy."""
+    if not (IN_THE_MACHINE or session.config.option.collectonly):
+        _replays(session.config)
+    return (yield)
+
+
 def _batches(inside):
     """The node ids that each machine runs, by the machine's name: machines run side by side."""
     batches = {"with-udevd": [item.nodeid for item in inside if item.get_closest_marker("udevd")]}
@@ -72,7 +80,7 @@ def _here(config):
 
 
 def _replays(config):
-    """Every machine; all of them boot when the first of their tests is asked for."""
+    """Every machine; all of them boot when they are first asked for."""
     if REPLAYS not in config.stash:
         config.stash[REPLAYS] = []
         for name, batch in config.stash[BATCHES].items():

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdstill.errors import HoldstillError
-from holdstill.repository import layout, packs, rows, runs
+from holdstill.repository import layout, packs, runs
 from holdstill.repository.layout import ID_SIZE, BlobKind
 from holdstill.repository.pack_table import KnownPack, PackTable
-from holdstill.repository.rows import STORED, Rows
-from holdstill.repository.runs import Places, Run, Table
+from holdstill.repository.rows import Rows
+from holdstill.repository.runs import ROW, Places, Run, Table
 
 __all__ = ["Flags", "Index", "KnownPack", "Place", "Usable", "mark_of"]
 
@@ -29,8 +29,7 @@ Usable = Callable[[Rows], Flags]
 NewFile = Callable[[], IO[bytes]]
 
 #: what ``locate`` hands back: the row, which pack, where in it, and the row's number in the index
-_FOUND: Final = np.dtype([*STORED.descr, ("pack", "<u4"), ("offset", "<u4"), ("ordinal", "<u4")])
-_STORED: Final = list(STORED.names or ())
+_FOUND: Final = np.dtype([*ROW.descr, ("pack", "<u4"), ("ordinal", "<u4")])
 #: so many rows on disk are held in memory as well
 _LITTLE: Final = 1 << 16
 #: tables smaller than this are merged whatever their sizes
@@ -71,21 +70,22 @@ class _Part:
 
     first: int
     tables: tuple[Table | Run, ...]
-    held: tuple[Rows, Places] | None
-    """Rows and offsets, if they are in memory."""
+    held: NDArray[Any] | None
+    """The rows, if they are in memory."""
     run: Run | None = None
     """Where they are, or were read from."""
 
-    def rows(self, wheres: Places) -> tuple[Rows, Places]:
+    def rows(self, wheres: Places) -> NDArray[Any]:
         if self.held is not None:
-            return self.held[0][wheres], self.held[1][wheres]
+            found: NDArray[Any] = self.held[wheres]
+            return found
         assert self.run is not None
         return self.run.rows(wheres)
 
     def span(self, first: int, count: int) -> Rows:
         start = first - self.first
         if self.held is not None:
-            return self.held[0][start : start + count]
+            return runs.unplaced(self.held[start : start + count])
         assert self.run is not None
         return self.run.span(start, count)
 
@@ -102,8 +102,7 @@ class _Recent:
     """The rows that are in memory: they grow in place, so that who looks at a part of them is not disturbed."""
 
     first: int
-    rows: Rows = attrs.field(factory=lambda: np.zeros(0, dtype=STORED))
-    offsets: Places = attrs.field(factory=lambda: np.zeros(0, dtype=np.uint32))
+    rows: NDArray[Any] = attrs.field(factory=lambda: np.zeros(0, dtype=ROW))
     tables: tuple[Table, ...] = ()
     count: int = 0
 
@@ -111,10 +110,8 @@ class _Recent:
         start, self.count = self.count, self.count + len(stored)
         if self.count > len(self.rows):
             room = max(self.count, 2 * len(self.rows), 64) - start
-            self.rows = np.concatenate((self.rows[:start], np.zeros(room, dtype=STORED)))
-            self.offsets = np.concatenate((self.offsets[:start], np.zeros(room, dtype=np.uint32)))
-        self.rows[start : self.count] = stored
-        self.offsets[start : self.count] = runs.offsets_of(stored)
+            self.rows = np.concatenate((self.rows[:start], np.zeros(room, dtype=ROW)))
+        runs.placed(stored, self.rows[start : self.count])
         return Table(runs.prefixes_of(stored), np.arange(start, self.count, dtype=np.uint32))
 
     def sort_in(self, fresh: list[Table]) -> None:
@@ -126,7 +123,7 @@ class _Recent:
         self.tables = tuple(tables)
 
     def part(self) -> _Part:
-        return _Part(self.first, self.tables, (self.rows[: self.count], self.offsets[: self.count]))
+        return _Part(self.first, self.tables, self.rows[: self.count])
 
 
 class Index:
@@ -210,10 +207,14 @@ class Index:
                 self._spill()
             self._join()
 
+    def gather(self) -> None:
+        """What lies in many runs is joined, so that all of it is asked at little cost. Raises as ``settle``."""
+        if len(self.runs) > 1:
+            self.settle()
+
     def _spill(self) -> None:
-        count = self._recent.count
-        stored, offsets = self._recent.rows[:count], self._recent.offsets[:count]
-        run = self._written(lambda file: runs.write(file, stored, offsets))
+        rows = self._recent.rows[: self._recent.count]
+        run = self._written(lambda file: runs.write(file, rows))
         self.runs = (*self.runs, run)
         self._recent = _Recent(self.row_count)
         if len(self.runs) > _MOST_RUNS:
@@ -275,29 +276,31 @@ class Index:
 
         Rows that were not found are undefined; a row has the fields of ``STORED``, and pack, offset and ordinal.
         """
-        words = rows.as_words(np.frombuffer(ids, dtype=f"V{ID_SIZE}"))
-        seen = np.zeros(len(words), dtype=np.bool_)
-        chosen = np.zeros(len(words), dtype=_FOUND)
+        asked, prefixes = _words(ids), np.frombuffer(ids, dtype=">u8")[:: ID_SIZE // 8].astype(np.uint64)
+        seen = np.zeros(len(asked), dtype=np.bool_)
+        chosen = np.zeros(len(asked), dtype=_FOUND)
+        left = np.arange(len(asked))
         for part in self._parts:
             for table in part.tables:
-                left = np.flatnonzero(~seen)
-                if not left.size:
-                    return seen, chosen
-                which, wheres = table.find(words[left, 0])
+                which, wheres = table.find(prefixes[left])
                 if not wheres.size:
                     continue
                 found, good = self._found(part, wheres)
-                good &= (rows.as_words(found["id"]) == words[left[which]]).all(axis=1) & (found["kind"] == kind)
+                at = left[which]
+                good &= (_words(found["id"].tobytes()) == asked[at]).all(axis=1) & (found["kind"] == kind)
                 good &= usable(found)
-                wanted, oldest = np.unique(left[which[good]], return_index=True)
-                chosen[wanted] = found[good][oldest]
-                seen[wanted] = True
+                at = at[good]
+                oldest = np.append(True, at[1:] != at[:-1])[: at.size]  # rows of one id are beside each other
+                chosen[at[oldest]] = found[good][oldest]
+                seen[at] = True
+                left = left[~seen[left]]
+                if not left.size:
+                    return seen, chosen
         return seen, chosen
 
     def _found(self, part: _Part, wheres: Places) -> tuple[Rows, Flags]:
         """The rows at these places, and which of them are still what they were when they were taken in."""
-        found = np.empty(wheres.size, dtype=_FOUND)
-        found[_STORED], found["offset"] = part.rows(wheres)
+        found = runs.widened(part.rows(wheres), _FOUND)
         found["ordinal"] = ordinals = wheres.astype(np.int64) + part.first
         found["pack"] = owners = self.packs.owners(ordinals)
         sound = np.ones(wheres.size, dtype=np.bool_) if part.run is None else self._are_sound(owners)
@@ -310,7 +313,10 @@ class Index:
                 short = max(0, len(self.packs) - len(self._sound))
                 self._unsound = np.concatenate((self._unsound, np.zeros(short, dtype=np.bool_)))
                 self._sound = np.concatenate((self._sound, np.zeros(short, dtype=np.bool_)))
-        for place in np.unique(owners[~(self._sound | self._unsound)[owners]]).tolist():
+        sound = self._sound[owners]
+        if sound.all():
+            return sound
+        for place in np.unique(owners[~(sound | self._unsound[owners])]).tolist():
             known = self.packs[place]
             if mark_of(self._stored(known)) == known.mark:
                 self._sound[place] = True
@@ -369,8 +375,13 @@ class Index:
 
     def place(self, row: Any) -> Place:  # noqa: ANN401  # numpy has no type for one row
         """What a row that ``locate`` found says."""
-        blob_id, kind, codec, plain_length, length, digest, pack, offset, ordinal = row.item()
+        blob_id, kind, codec, plain_length, length, digest, offset, pack, ordinal = row.item()
         return Place(pack, self.packs[pack].key, offset, blob_id, kind, codec, plain_length, length, digest, ordinal)
+
+
+def _words(ids: bytes) -> NDArray[np.uint64]:
+    """Ids as rows of four words, to be compared with each other."""
+    return np.frombuffer(ids, dtype=np.uint64).reshape(-1, ID_SIZE // 8)
 
 
 def mark_of(stored: Rows) -> bytes:

@@ -20,16 +20,19 @@ Places = NDArray[np.uint32]
 Which = NDArray[np.int64]
 
 #: a row as it was stored, and where its blob begins in its pack
-_ROW: Final = np.dtype([*STORED.descr, ("offset", "<u4")])
-_STORED: Final = list(STORED.names or ())
+ROW: Final = np.dtype([*STORED.descr, ("offset", "<u4")])
 #: the first eight bytes of an id, and the place of a row
 _ENTRY: Final = np.dtype([("prefix", "<u8"), ("where", "<u4")])
 #: bytes that one row takes on disk
-ROW_SIZE: Final = _ROW.itemsize + _ENTRY.itemsize
+ROW_SIZE: Final = ROW.itemsize + _ENTRY.itemsize
 #: entries of the table that are read together; the first prefix of each such block is in memory
 _BLOCK: Final = 64
-#: rows that are so near to each other are read together
-_NEAR: Final = 64
+#: rows, or blocks of the table, that are so near to each other are read together
+_NEAR: Final = 32
+_NEAR_BLOCKS: Final = 4 * _BLOCK
+#: so many ids or rows are looked for at once: what is read for them is some MiB
+_ASKED: Final = 4096
+_DISORDER: Final = "its table is out of order"
 #: rows that are sorted or copied at once
 _AT_ONCE: Final = 1 << 18
 
@@ -55,10 +58,10 @@ class Table:
 
     def find(self, wanted: Words) -> tuple[Which, Places]:
         """Every row with one of these prefixes: which of them it is, and the row's place."""
-        first = np.searchsorted(self.prefixes, wanted)
-        counts = np.searchsorted(self.prefixes, wanted, side="right") - first
-        which = np.repeat(np.arange(wanted.size), counts)
-        within = np.arange(which.size) - np.repeat(np.cumsum(counts) - counts, counts)
+        first = self.prefixes.searchsorted(wanted)
+        counts = self.prefixes.searchsorted(wanted, side="right") - first
+        which = np.arange(wanted.size).repeat(counts)
+        within = np.arange(which.size) - (counts.cumsum() - counts).repeat(counts)
         return which, self.wheres[first[which] + within]
 
 
@@ -68,7 +71,7 @@ class Run:
     def __init__(self, file: IO[bytes], count: int) -> None:
         """``count`` rows, as ``write`` wrote them. The file may be closed, and unlinked, afterwards.
 
-        Raises ValueError if it has another size, and OSError.
+        Raises ValueError if it has another size, ``HoldstillError`` if its table cannot be one, and OSError.
         """
         self.name = str(file.name)
         self.count = count
@@ -76,58 +79,54 @@ class Run:
             raise ValueError("the run has a wrong size")
         self._file = os.dup(file.fileno())
         weakref.finalize(self, os.close, self._file)
-        fence = [block["prefix"][::_BLOCK].copy() for block in self._blocks(0, count)]
-        self._fence: Words = np.concatenate(fence).astype(np.uint64)
+        fence = [self._checked(block).prefixes[::_BLOCK].copy() for block in self._blocks(0, count)]
+        self._fence: Words = np.concatenate(fence)
+        if (self._fence[1:] < self._fence[:-1]).any():
+            raise self._broken(_DISORDER)
 
     def find(self, wanted: Words) -> tuple[Which, Places]:
-        """As ``Table.find``. Raises ``HoldstillError``."""
-        first = np.maximum(np.searchsorted(self._fence, wanted) - 1, 0)
-        past = np.maximum(np.searchsorted(self._fence, wanted, side="right"), 1)
-        found: list[tuple[Which, Places]] = []
-        single = np.flatnonzero(past - first == 1)
-        if single.size:
-            blocks, at = np.unique(first[single], return_inverse=True)
-            entries = np.zeros((blocks.size, _BLOCK), dtype=_ENTRY)
-            for number, block in enumerate(blocks.tolist()):
-                read = self._entries(block * _BLOCK, min((block + 1) * _BLOCK, self.count))
-                entries[number, : read.size] = read
-            sizes = np.minimum(self.count - blocks * _BLOCK, _BLOCK)
-            same = entries["prefix"][at] == wanted[single][:, np.newaxis]
-            same &= np.arange(_BLOCK) < sizes[at][:, np.newaxis]
-            row, column = np.nonzero(same)
-            found.append((single[row], entries["where"][at[row], column]))
-        for one in np.flatnonzero(past - first > 1).tolist():  # rows that agree in their prefixes, across blocks
-            read = self._entries(int(first[one]) * _BLOCK, min(int(past[one]) * _BLOCK, self.count))
-            places = read["where"][read["prefix"] == wanted[one]]
-            found.append((np.full(places.size, one), places))
-        which = np.concatenate([each for each, _ in found])
-        order = np.argsort(which, kind="stable")
-        return which[order], np.concatenate([each for _, each in found])[order].astype(np.uint32)
+        """As ``Table.find``, in one pass over the table however many are wanted: what is near to each other is read
+        together, and of what is far between only the blocks. Memory: some MiB. Raises ``HoldstillError``.
+        """
+        order = wanted.argsort()
+        ascending = wanted[order]
+        first = np.maximum(self._fence.searchsorted(ascending) - 1, 0) * _BLOCK
+        past = np.minimum(np.maximum(self._fence.searchsorted(ascending, side="right"), 1) * _BLOCK, self.count)
+        found = []
+        for at in range(0, wanted.size, _ASKED):
+            some = slice(at, at + _ASKED)
+            near = _ranges(first[some], past[some], _NEAR_BLOCKS)
+            entries = self._gathered(_ENTRY, self.count * ROW.itemsize, *near)
+            which, wheres = self._checked(entries).find(ascending[some])
+            found.append((order[at + which], wheres))
+        if len(found) == 1:
+            return found[0]
+        found.append((np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.uint32)))
+        return np.concatenate([each for each, _ in found]), np.concatenate([each for _, each in found])
 
-    def rows(self, wheres: Places) -> tuple[Rows, Places]:
-        """The rows at these places, and where their blobs begin."""
-        distinct, at = np.unique(wheres, return_inverse=True)
-        gaps = np.flatnonzero(np.diff(distinct.astype(np.int64)) > _NEAR) + 1
-        parts = []
-        for near in np.split(distinct, gaps) if distinct.size else []:
-            read = self._rows(int(near[0]), int(near[-1]) + 1)
-            parts.append(read[near - near[0]])
-        found = np.concatenate(parts)[at] if parts else np.zeros(0, dtype=_ROW)
-        return found[_STORED], found["offset"]
+    def rows(self, wheres: Places) -> NDArray[Any]:
+        """The rows at these places, each with where its blob begins: the fields of ``ROW``."""
+        order = wheres.argsort()
+        found = np.empty(wheres.size, dtype=ROW)
+        for at in range(0, wheres.size, _ASKED):
+            ascending = wheres[order[at : at + _ASKED]].astype(np.int64)
+            starts, ends = _ranges(ascending, ascending + 1, _NEAR)
+            read = self._gathered(ROW, 0, starts, ends)
+            moved = (ends - starts).cumsum() - ends  # by so much, since what is between the ranges is left out
+            found[order[at : at + _ASKED]] = read[ascending + moved[starts.searchsorted(ascending, side="right") - 1]]
+        return found
 
     def span(self, first: int, count: int) -> Rows:
         """Following rows, as they were stored."""
-        return _stored(self._rows(first, first + count))
+        return unplaced(self._rows(first, first + count))
 
     def table(self) -> Table:
         """All of it."""
-        read = self._entries(0, self.count)
-        return Table(read["prefix"].astype(np.uint64), read["where"].astype(np.uint32))
+        return self._checked(self._entries(0, self.count))
 
-    def all(self) -> tuple[Rows, Places]:
-        """Every row, and where its blob begins."""
-        together = self._rows(0, self.count)
-        return _stored(together), together["offset"]
+    def all(self) -> NDArray[Any]:
+        """Every row: the fields of ``ROW``."""
+        return self._rows(0, self.count)
 
     def pieces(self) -> Iterator[NDArray[Any]]:
         """All rows with their offsets, so many at once."""
@@ -137,20 +136,39 @@ class Run:
         """The part of the table from the prefix ``low`` on, and before ``past``."""
         first = max(int(np.searchsorted(self._fence, np.uint64(low))) - 1, 0) * _BLOCK
         end = self.count if past >> 64 else int(np.searchsorted(self._fence, np.uint64(past))) * _BLOCK
-        read = self._entries(first, min(end, self.count))
-        inside = read["prefix"] >= np.uint64(low)
+        table = self._checked(self._entries(first, min(end, self.count)))
+        inside = table.prefixes >= np.uint64(low)
         if not past >> 64:
-            inside &= read["prefix"] < np.uint64(past)
-        return Table(read["prefix"][inside].astype(np.uint64), read["where"][inside].astype(np.uint32))
+            inside &= table.prefixes < np.uint64(past)
+        return Table(table.prefixes[inside], table.wheres[inside])
+
+    def _gathered(self, dtype: np.dtype[Any], start: int, firsts: Which, pasts: Which) -> NDArray[Any]:
+        """The records of these ranges, one after the other, of what begins at ``start``."""
+        size, read, file = dtype.itemsize, os.pread, self._file
+        offsets, lengths = (firsts * size + start).tolist(), ((pasts - firsts) * size).tolist()
+        try:
+            data = b"".join([read(file, length, offset) for length, offset in zip(lengths, offsets, strict=True)])
+        except OSError as error:
+            raise self._broken(str(error.strerror)) from error
+        if len(data) != sum(lengths):
+            raise self._broken("it is shorter than it was")
+        return np.frombuffer(data, dtype=dtype)
+
+    def _checked(self, entries: NDArray[Any]) -> Table:
+        """A part of the table. Raises ``HoldstillError`` if it cannot be one: then nothing can be found in it."""
+        table = Table(entries["prefix"].astype(np.uint64), entries["where"].astype(np.uint32))
+        if (table.prefixes[1:] < table.prefixes[:-1]).any() or (table.wheres >= self.count).any():
+            raise self._broken(_DISORDER)
+        return table
 
     def _blocks(self, first: int, end: int) -> Iterator[NDArray[Any]]:
         return (self._entries(at, min(at + _AT_ONCE, end)) for at in range(first, end, _AT_ONCE))
 
     def _rows(self, first: int, past: int) -> NDArray[Any]:
-        return np.frombuffer(self._read(first * _ROW.itemsize, (past - first) * _ROW.itemsize), dtype=_ROW)
+        return np.frombuffer(self._read(first * ROW.itemsize, (past - first) * ROW.itemsize), dtype=ROW)
 
     def _entries(self, first: int, past: int) -> NDArray[Any]:
-        start = self.count * _ROW.itemsize + first * _ENTRY.itemsize
+        start = self.count * ROW.itemsize + first * _ENTRY.itemsize
         return np.frombuffer(self._read(start, (past - first) * _ENTRY.itemsize), dtype=_ENTRY)
 
     def _read(self, offset: int, length: int) -> bytes:
@@ -170,17 +188,22 @@ class Run:
         )
 
 
-def write(file: IO[bytes], stored: Rows, offsets: Places) -> Run:
-    """A run of these rows. Raises OSError."""
-    together = np.empty(len(stored), dtype=_ROW)
-    together[_STORED] = stored
-    together["offset"] = offsets
-    _put(file, together)
-    prefixes = prefixes_of(stored)
+def _ranges(firsts: Which, pasts: Which, gap: int) -> tuple[Which, Which]:
+    """Ascending ranges, those as one between which there is at most ``gap``."""
+    if not firsts.size:
+        return firsts, pasts
+    apart = firsts[1:] > pasts[:-1] + gap
+    return np.concatenate((firsts[:1], firsts[1:][apart])), np.concatenate((pasts[:-1][apart], pasts[-1:]))
+
+
+def write(file: IO[bytes], placed: NDArray[Any]) -> Run:
+    """A run of these rows, of dtype ``ROW``. Raises OSError."""
+    _put(file, placed)
+    prefixes = prefixes_of(placed)
     order = np.argsort(prefixes, kind="stable").astype(np.uint32)
     _put_table(file, Table(prefixes[order], order))
     file.flush()
-    return Run(file, len(stored))
+    return Run(file, len(placed))
 
 
 def join(file: IO[bytes], runs: Sequence[Run]) -> Run:
@@ -205,16 +228,28 @@ def prefixes_of(stored: Rows) -> Words:
     return rows.as_words(stored["id"])[:, 0].copy()
 
 
-def offsets_of(stored: Rows) -> Places:
-    """Where each blob of one pack begins."""
-    offsets: Places = (envelope.HEADER.size + rows.ends(stored) - stored["encoded"]).astype(np.uint32)
-    return offsets
+def placed(stored: Rows, into: NDArray[Any]) -> None:
+    """All rows of one pack, and where their blobs begin, ``into`` rows of dtype ``ROW``."""
+    _bytes(into)[:, : STORED.itemsize] = _bytes(stored)
+    into["offset"] = envelope.HEADER.size + rows.ends(stored) - stored["encoded"]
 
 
-def _stored(together: NDArray[Any]) -> Rows:
-    stored = np.empty(len(together), dtype=STORED)
-    stored[_STORED] = together[_STORED]
+def unplaced(together: NDArray[Any]) -> Rows:
+    """Rows of dtype ``ROW`` as they were stored."""
+    stored: Rows = np.ascontiguousarray(_bytes(together)[:, : STORED.itemsize]).view(STORED)[:, 0]
     return stored
+
+
+def widened(placed: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Rows of dtype ``ROW`` as such of ``dtype``, which has further fields after those."""
+    wide = np.empty(len(placed), dtype=dtype)
+    _bytes(wide)[:, : ROW.itemsize] = _bytes(placed)
+    return wide
+
+
+def _bytes(records: NDArray[Any]) -> NDArray[np.uint8]:
+    """Each record as a row of bytes: numpy copies those faster than fields."""
+    return records.view(np.uint8).reshape(-1, records.dtype.itemsize)
 
 
 def _put_table(file: IO[bytes], table: Table) -> None:

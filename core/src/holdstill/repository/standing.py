@@ -97,6 +97,7 @@ class Standing:
         self.shelf.take_segments(sorted(self._named), unheard)
         self.listed = self.shelf.listed_packs()
         self.shelf.take_orphans(self.listed, unheard)
+        self.shelf.index.gather()
         seen = self.shelf.latest_number(self.listed)
         if self.ledger.end < seen:
             self.read_ledger()  # they may have begun since

@@ -269,6 +269,7 @@ class _Verification:
             self._findings.add(key, "the index segment is missing")
         listed = shelf.listed_packs()
         shelf.take_orphans(listed, self._findings.damage)
+        shelf.index.gather()
         for key in shelf.not_believed():
             self._findings.add(key, "it tells of a pack otherwise than others do, and is not believed")
         return shelf, listed

@@ -56,7 +56,6 @@ class Machine:
     parts: Parts
     folder: Path
     _process: subprocess.Popen[bytes] | None = None
-    _unplugged: bool = False
 
     @property
     def outside(self) -> Path:
@@ -69,8 +68,8 @@ class Machine:
         paper = self.folder / "console"
         return paper.read_text(errors="backslashreplace") if paper.exists() else ""
 
-    def run(self, script: str, limit: float) -> None:
-        """Boot, run ``script`` as the first process, power off; after ``limit`` seconds the plug is pulled."""
+    def begin(self, script: str) -> None:
+        """Boot, run ``script`` as the first process, power off. Whatever else the host does goes before it."""
         self.outside.mkdir(parents=True, exist_ok=True)
         (self.outside / "run").write_text(script)
         archive = self.folder / "initramfs"
@@ -79,23 +78,26 @@ class Machine:
             with disk.open("wb") as file:
                 file.truncate(DISK)
         self._process = subprocess.Popen(self._command(archive), stdin=subprocess.DEVNULL)
+
+    def wait(self, limit: float) -> None:
+        """Until it is off; after ``limit`` more seconds the plug is pulled."""
         try:
-            if not self._unplugged:
+            if self._process is not None:
                 self._process.wait(limit)
         except subprocess.TimeoutExpired:
             with (self.folder / "console").open("a") as console:
-                console.write(f"\n(the plug was pulled after {limit:g} seconds)\n")
+                console.write(f"\n(the plug was pulled after {limit:g} more seconds)\n")
         finally:
             self.unplug()
-            for disk in self._disks():
-                disk.unlink(missing_ok=True)
 
     def unplug(self) -> None:
-        """Off, whatever it was doing; also from another thread than the one that runs it."""
-        self._unplugged = True
+        """Off, whatever it was doing."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            self._process = None
+        for disk in self._disks():
+            disk.unlink(missing_ok=True)
 
     def _disks(self) -> list[Path]:
         return [self.folder / f"disk{number}" for number in range(DISKS)]
@@ -103,7 +105,7 @@ class Machine:
     def _command(self, archive: Path) -> Sequence[str]:
         share = "security_model=none,multidevs=remap"
         return [
-            *(self.parts.qemu, "-nodefaults", "-no-reboot", "-display", "none", "-m", _MEMORY),
+            *("nice", "-n", "10", self.parts.qemu, "-nodefaults", "-no-reboot", "-display", "none", "-m", _MEMORY),
             *("-accel", "tcg,thread=multi", "-cpu", "max", "-smp", _PROCESSORS),
             *("-serial", f"file:{self.folder / 'console'}", "-kernel", str(self.parts.kernel)),
             *("-initrd", str(archive), "-append", _KERNEL),

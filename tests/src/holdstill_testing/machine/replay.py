@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +17,7 @@ from holdstill_testing.machine.boot import Machine, Parts
 from holdstill_testing.machine.inside import REPORTS
 from holdstill_testing.torture import full
 
-#: no boot takes longer, also beside others that keep the processors busy, seconds
+#: no batch takes longer once somebody waits for it, also beside others that keep the processors busy, seconds
 LIMIT: Final = 14400 if full() else 2400
 _TOLD: Final = 6000
 
@@ -33,37 +32,38 @@ class Replay:
     """Shell commands that come first inside."""
     batch: Sequence[str]
     """Node ids."""
-    _reports: dict[str, list[dict[str, Any]]] = attrs.field(factory=dict)
+    _reports: dict[str, list[dict[str, Any]]] | None = None
     _console: str = ""
     _missing: str = ""
     _machine: Machine | None = None
-    _working: threading.Thread | None = None
 
     def begin(self) -> None:
-        """Boot; the machine runs its batch while others do the same."""
+        """Boot; the machine runs its batch while other tests run here."""
         try:
-            self._machine = Machine(Parts.found(), self.folder)
+            machine = Machine(Parts.found(), self.folder)
         except LookupError as error:
             self._missing = str(error)
             return
-        self._working = threading.Thread(target=self._run, args=(self._machine,), daemon=True)
-        self._working.start()
+        machine.outside.mkdir(parents=True)
+        (machine.outside / "tests").write_text("".join(f"{nodeid}\n" for nodeid in self.batch))
+        machine.begin(self._script())
+        self._machine = machine
 
     def end(self) -> None:
-        """Nobody asks any more. A thread that somebody was waiting for when Ctrl-C came is called dead, and is not."""
-        if self._working is not None and self._machine is not None:
+        """Nobody asks any more."""
+        if self._machine is not None:
             self._machine.unplug()
-            self._working.join()
 
     def reports(self, item: pytest.Item) -> list[pytest.TestReport]:
         """Those of ``item``, when the machine has run its batch."""
-        if self._working is not None:
-            self._working.join()
+        if self._machine is not None and self._reports is None:
+            self._machine.wait(LIMIT)
+            self._reports = self._read(self._machine)
         if self._missing:
             return [self._instead(item, "skipped", (str(item.path), item.location[1] or 0, self._missing))]
         found = [
             report
-            for data in self._reports.get(item.nodeid, [])
+            for data in (self._reports or {}).get(item.nodeid, [])
             if (report := self.config.hook.pytest_report_from_serializable(config=self.config, data=data)) is not None
         ]
         if {report.when for report in found} >= {"setup", "teardown"}:
@@ -71,15 +71,14 @@ class Replay:
         text = f"the machine ended before this test did; the end of its console:\n{self._console[-_TOLD:]}"
         return [*found, self._instead(item, "failed", text)]
 
-    def _run(self, machine: Machine) -> None:
-        machine.outside.mkdir(parents=True)
-        (machine.outside / "tests").write_text("".join(f"{nodeid}\n" for nodeid in self.batch))
-        machine.run(self._script(), LIMIT)
+    def _read(self, machine: Machine) -> dict[str, list[dict[str, Any]]]:
         self._console = machine.console
         lines = machine.outside / REPORTS
+        reports: dict[str, list[dict[str, Any]]] = {}
         for line in lines.read_text().splitlines() if lines.exists() else []:
             data = json.loads(line)
-            self._reports.setdefault(data["nodeid"], []).append(data)
+            reports.setdefault(data["nodeid"], []).append(data)
+        return reports
 
     def _script(self) -> str:
         root = shlex.quote(str(self.config.rootpath))
