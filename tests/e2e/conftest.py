@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from holdstill import Engine
 from holdstill_testing import volumes
 from holdstill_testing.schedulers import Cluster, dask_cluster
 from holdstill_testing.servers import S3Server
@@ -25,9 +24,9 @@ def _root_only(request: pytest.FixtureRequest) -> None:
 @pytest.fixture
 def bench(tmp_path: Path) -> Workbench:
     """A new repository, and a state folder of its own."""
-    engine = Engine(state=str(tmp_path / "state"))
-    engine.init(str(tmp_path / "repository"))
-    return Workbench(engine, tmp_path / "repository", tmp_path / "state")
+    bench = Workbench.at(tmp_path)
+    bench.engine.init(bench.url)
+    return bench
 
 
 @pytest.fixture(scope="session")

@@ -169,29 +169,23 @@ def test_a_worker_killed_half_way_through_a_copy(engine, watched, bucket, noise,
     assert_whole(engine, there, done.copy, noise.read_bytes(), tmp_path / "back")
 
 
-def test_what_a_forgotten_worker_stores_late_is_garbage(engine, folder, noise, cluster, tmp_path):
+def test_what_a_worker_stores_after_all_was_over_is_garbage(engine, folder, noise, cluster, tmp_path):
     here, there = folder(), folder()
-    engine.backup(here, BackupRequest(str(noise)), Agreeing())
-    done = copy(engine, here, there, cluster)
-    before = packs(engine, there)
+    image = engine.show(here, engine.backup(here, BackupRequest(str(noise)), Agreeing()).image)
     with opened(engine, here) as source, opened(engine, there) as target:
-        image = source.find("latest")
-        ids = next(ids for _, _, ids in source.blobs().walk(image.chunks, BlobKind.CHUNK) if ids)
-        read = source.blobs().plan(BlobKind.CHUNK, [ids[:32]])
-        number = target.find(done.copy).number
-        late = PackCarry(Spot.of(source), Spot.of(target, THERE), number, "late")
-        for _ in range(2):
-            assert late(Load(tuple(read))).packs == (), "it is there"
-    with opened(engine, there) as target:
-        target.target.delete(next(iter(before)))  # so that the worker finds something to store
-        again = PackCarry(late.source, late.target, number, "later")
-        with opened(engine, here) as source:
-            image = source.find("latest")
-            every = [ids for _, _, ids in source.blobs().walk(image.chunks, BlobKind.CHUNK) if ids]
-            wanted = [ids[at : at + 32] for ids in every for at in range(0, len(ids), 32)]
-            stored = again(Load(tuple(source.blobs().plan(BlobKind.CHUNK, wanted)))).packs
+        late = PackCarry(Spot.of(source), Spot.of(target, THERE), 1, "late")
+        assert late(Load(())).packs == (), "it looks at what is there before anything is"
+        done = copy(engine, here, there, cluster)
+        assert engine.show(there, done.copy).number == late.number
+        before = packs(engine, there)
+        reader = source.blobs()
+        every = [ids for _, _, ids in reader.walk(image.chunks, BlobKind.CHUNK) if ids]
+        wanted = [ids[at : at + 32] for ids in every for at in range(0, len(ids), 32)]
+        stored = late(Load(tuple(reader.plan(BlobKind.CHUNK, wanted)))).packs
     assert {key for key, _ in stored} == packs(engine, there).keys() - before.keys() != set()
-    assert {split_pack_key(key)[0] for key, _ in stored} == {number}
+    prune(engine, there, None)
+    assert SIZE < sum(packs(engine, there).values()) < SIZE + LITTLE
+    assert_whole(engine, there, done.copy, noise.read_bytes(), tmp_path / "back")
 
 
 def test_a_fence_in_the_middle_costs_another_number(engine, watched, folder, noise, cluster, tmp_path):

@@ -5,7 +5,7 @@ import shutil
 import attrs
 import pytest
 
-from holdstill import CopyRequest, Engine
+from holdstill import CopyRequest
 from holdstill.errors import UsageError
 from holdstill.model.image import Origin
 from holdstill.repository.config import Config
@@ -28,9 +28,10 @@ def repository(place, **settings):
         ),
         pack_size=MIB,
     )
-    (place / "repository").mkdir(parents=True)
-    (place / "repository" / CONFIG).write_bytes(b"".join(config.sealed()))
-    return Workbench(Engine(state=str(place / "state")), place / "repository", place / "state")
+    bench = Workbench.at(place)
+    bench.repository.mkdir(parents=True)
+    (bench.repository / CONFIG).write_bytes(b"".join(config.sealed()))
+    return bench
 
 
 def copy(bench, other, *images, **more):

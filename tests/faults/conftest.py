@@ -9,7 +9,6 @@ from pathlib import Path
 import attrs
 import pytest
 
-from holdstill import Engine
 from holdstill.repository.config import Config
 from holdstill.repository.layout import CONFIG
 from holdstill_testing import volumes
@@ -40,9 +39,8 @@ class Scene:
 
     def copied(self, place: Path) -> Scene:
         """The same repository once more, so that each round begins as the others did."""
-        repository = place / "repository"
-        shutil.copytree(self.bench.repository, repository)
-        bench = Workbench(Engine(state=str(place / "state")), repository, place / "state")
+        bench = Workbench.at(place)
+        shutil.copytree(self.bench.repository, bench.repository)
         return attrs.evolve(self, bench=bench)
 
     def assert_every_image_comes_back(self, place: Path) -> int:
@@ -72,10 +70,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory, small_packs: Config) -> Scen
     content.mkdir()
     volumes.ageing(content, dice("scene"), files=60)
     volume = volumes.ext4(place / "volume", 24 * MIB, content=content)
-    repository = place / "repository"
-    repository.mkdir()
-    (repository / CONFIG).write_bytes(b"".join(small_packs.sealed()))
-    bench = Workbench(Engine(state=str(place / "state")), repository, place / "state")
+    bench = Workbench.at(place)
+    bench.repository.mkdir()
+    (bench.repository / CONFIG).write_bytes(b"".join(small_packs.sealed()))
     first, due_first = bench.back_up(volume).image, bench.due(volume)
     packs = bench.packs()
     fresh = volumes.noise(place / "fresh", 5 * MIB, dice("fresh"))

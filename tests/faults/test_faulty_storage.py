@@ -20,8 +20,9 @@ from holdstill_storage.persistent import Persistent
 from holdstill_testing.conversations import Agreeing
 from holdstill_testing.fakes.faulty_target import Fault, FaultyTarget, Planned
 from holdstill_testing.fakes.memory_target import MemoryTarget
-from holdstill_testing.tiny import back_up, content, restored, tiny_config
+from holdstill_testing.tiny import back_up, content, restored, store, tiny_config
 from holdstill_testing.torture import dice, full
+from holdstill_testing.vault import Vault
 
 pytestmark = [pytest.mark.torture, pytest.mark.timeout(3600)]
 
@@ -57,7 +58,29 @@ def tidy(repository):
     prune(repository, PruneRequest(), Agreeing(), dt.datetime.now(dt.UTC))
 
 
-OPERATIONS = {"backup": begin_backup, "restore": restore, "verify": check, "prune": tidy}
+def copy_in(repository):
+    vault = Vault()
+    assert not vault.copy(vault.open(), repository, vault.image(NEXT)).failed
+
+
+def copy_out(repository):
+    vault = Vault()
+    for image in repository.images():
+        assert not vault.copy(repository, vault.open(), image.id).failed
+    vault.check()
+
+
+OPERATIONS = {
+    "backup": begin_backup,
+    "resume": begin_backup,
+    "restore": restore,
+    "verify": check,
+    "prune": tidy,
+    "copy in": copy_in,
+    "copy out": copy_out,
+}
+#: those after which there is one image more
+ADDING = {"backup", "resume", "copy in"}
 
 
 class Fast:
@@ -73,9 +96,14 @@ class Fast:
         return Patience(limit=limit, clock=lambda: self.now, sleep=self.sleep)
 
 
-def copy_of(objects):
+def begun(scene, operation):
+    """What the operation finds there; one that resumes finds half of what a killed run was to store."""
+    objects, config = scene
     memory = MemoryTarget()
     memory.objects = dict(objects)
+    if operation == "resume":
+        repository = Repository(memory, config)
+        store(repository, repository.begin("host"), NEXT[4:])
     return memory
 
 
@@ -89,9 +117,8 @@ def assert_nothing_is_lost(memory, config, *, also_next=False):
 
 def points(scene, operation):
     """After how many calls something may go wrong."""
-    objects, config = scene
-    counting = FaultyTarget(copy_of(objects))
-    OPERATIONS[operation](Repository(counting, config))
+    counting = FaultyTarget(begun(scene, operation))
+    OPERATIONS[operation](Repository(counting, scene[1]))
     every = range(1, sum(counting.calls.values()) + 1)
     return list(every) if full() else sorted(dice(f"faulty {operation}").sample(every, min(5, len(every))))
 
@@ -99,34 +126,34 @@ def points(scene, operation):
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("fault", [Fault.FAIL, Fault.DROP_REPLY])
 def test_a_fault_at_any_call_is_lived_through(scene, operation, fault, record_property):
-    objects, config = scene
+    _, config = scene
     for at in (tried := points(scene, operation)):
-        memory = copy_of(objects)
+        memory = begun(scene, operation)
         target = Persistent(FaultyTarget(memory, Planned(fault, "any", at)), Fast().patience())
         OPERATIONS[operation](Repository(target, config))
-        assert_nothing_is_lost(memory, config, also_next=operation == "backup")
+        assert_nothing_is_lost(memory, config, also_next=operation in ADDING)
     record_property("rounds", len(tried))
     record_property("faults", len(tried))
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_a_call_that_hangs_and_is_carried_out_later_is_lived_through(scene, operation, record_property):
-    objects, config = scene
+    _, config = scene
     for at in (tried := points(scene, operation)[::3]):
-        memory = copy_of(objects)
+        memory = begun(scene, operation)
         faulty = FaultyTarget(memory, Planned(Fault.HANG, "any", at))
         patience = Fast().patience()
         target = Persistent(Limited(faulty, patience), patience)
         target.inner.properties = attrs.evolve(faulty.properties, largest=0)
         try:
             OPERATIONS[operation](Repository(target, config))
-            assert_nothing_is_lost(memory, config, also_next=operation == "backup")
+            assert_nothing_is_lost(memory, config, also_next=operation in ADDING)
         finally:
             faulty.release.set()
             for thread in threading.enumerate():
                 if thread.name == "holdstill-target":
                     thread.join()
-        assert_nothing_is_lost(memory, config, also_next=operation == "backup")
+        assert_nothing_is_lost(memory, config, also_next=operation in ADDING)
     record_property("rounds", len(tried))
     record_property("faults", len(tried))
 
@@ -135,30 +162,30 @@ def test_a_call_that_hangs_and_is_carried_out_later_is_lived_through(scene, oper
 @pytest.mark.parametrize("every", [2, 5])
 @pytest.mark.parametrize("fault", [Fault.FAIL, Fault.DROP_REPLY])
 def test_a_fault_at_every_nth_call_is_lived_through(scene, operation, every, fault, record_property):
-    objects, config = scene
-    memory = copy_of(objects)
+    _, config = scene
+    memory = begun(scene, operation)
     planned = [Planned(fault, "any", at) for at in range(every, 3000, every)]
     target = Persistent(FaultyTarget(memory, *planned), Fast().patience())
     OPERATIONS[operation](Repository(target, config))
-    assert_nothing_is_lost(memory, config, also_next=operation == "backup")
+    assert_nothing_is_lost(memory, config, also_next=operation in ADDING)
     record_property("rounds", 1)
     record_property("faults", sum(target.inner.calls.values()) // every)
 
 
-@pytest.mark.parametrize("operation", ["backup", "prune"])
+@pytest.mark.parametrize("operation", ["backup", "resume", "prune", "copy in"])
 def test_a_torn_put_is_an_error_or_mended_and_never_believed(scene, operation, record_property):
-    objects, config = scene
+    _, config = scene
     torn = [(verb, at) for verb in ("put", "put_if_absent") for at in range(1, 40)]
     torn = torn if full() else dice(f"torn {operation}").sample(torn, 8)
     for verb, at in torn:
-        memory = copy_of(objects)
+        memory = begun(scene, operation)
         target = Persistent(FaultyTarget(memory, Planned(Fault.TEAR, verb, at)), Fast().patience())
         try:
             OPERATIONS[operation](Repository(target, config))
         except HoldstillError:
             images = (FIRST, SECOND)
         else:
-            images = (FIRST, SECOND, NEXT) if operation == "backup" else (FIRST, SECOND)
+            images = (FIRST, SECOND, NEXT) if operation in ADDING else (FIRST, SECOND)
         repository = Repository(memory, config)
         found = {image.volume.path: image for image in repository.images(on_damage=lambda _: None)}
         for letters in images:
@@ -170,8 +197,8 @@ def test_a_torn_put_is_an_error_or_mended_and_never_believed(scene, operation, r
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_a_target_that_does_not_come_back_is_a_clear_error_in_the_end(scene, operation):
-    objects, config = scene
-    memory, clock = copy_of(objects), Fast()
+    _, config = scene
+    memory, clock = begun(scene, operation), Fast()
     faulty = FaultyTarget(memory, *(Planned(Fault.FAIL, "any", at) for at in range(20, 4000)))
     with pytest.raises(TargetError, match="tried"):
         OPERATIONS[operation](Repository(Persistent(faulty, clock.patience()), config))

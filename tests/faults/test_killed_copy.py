@@ -3,7 +3,7 @@
 import attrs
 import pytest
 
-from holdstill import CopyRequest, Engine
+from holdstill import CopyRequest
 from holdstill.repository.config import Config
 from holdstill.repository.layout import CONFIG
 from holdstill_testing.conversations import Agreeing
@@ -33,9 +33,10 @@ def empty(both, tmp_path):
     def make(name):
         place = tmp_path / str(name)
         config = Config.fresh(single_writer=False, chunk_size=64 << 10, digest=None, codec=None)
-        (place / "repository").mkdir(parents=True)
-        (place / "repository" / CONFIG).write_bytes(b"".join(attrs.evolve(config, pack_size=MIB).sealed()))
-        return Workbench(Engine(state=str(place / "state")), place / "repository", place / "state")
+        bench = Workbench.at(place)
+        bench.repository.mkdir(parents=True)
+        (bench.repository / CONFIG).write_bytes(b"".join(attrs.evolve(config, pack_size=MIB).sealed()))
+        return bench
 
     return make
 

@@ -14,34 +14,56 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from holdstill_testing.actors import Outcome
-from holdstill_testing.torture import rounds, seed
-from holdstill_testing.world import LETTERS, LIES, MOST, World
+from holdstill_testing.clocks import DAY
+from holdstill_testing.sealed import PASSWORD
+from holdstill_testing.torture import full, rounds, seed
+from holdstill_testing.world import DAYS, HOSTS, LETTERS, LIES, MOST, World
 
 FAULTS = [outcome for outcome in Outcome if outcome is not Outcome.DONE]
 SHARES = [0.0, 0.5, 1.0]
+SEALED = pytest.mark.parametrize("password", [None, PASSWORD], ids=["plain", "sealed"])
 
 
 class Machine(RuleBasedStateMachine):
     """Hypothesis chooses."""
 
-    def __init__(self):
+    def __init__(self, password=None):
         super().__init__()
-        self.world = World()
+        self.world = World(password)
 
     @initialize(volumes=st.lists(st.text(LETTERS, min_size=3, max_size=7), min_size=2, max_size=4))
     def there_are_images(self, volumes):
         for letters in volumes:
             self.world.finish(self.world.backup(letters))
 
-    @rule(letters=st.text(LETTERS, min_size=3, max_size=7), lie=st.sampled_from(LIES))
+    @rule(
+        letters=st.text(LETTERS, min_size=3, max_size=7),
+        lie=st.sampled_from(LIES),
+        host=st.sampled_from(HOSTS),
+        may_read=st.booleans(),
+    )
     @precondition(lambda self: len(self.world.living) < MOST)
-    def backup(self, letters, lie):
-        self.world.backup(letters, lie)
+    def backup(self, letters, lie, host, may_read):
+        self.world.backup(letters, lie, host, may_read=may_read)
 
-    @rule(repack_below=st.sampled_from(SHARES), fence=st.booleans(), lie=st.sampled_from(LIES))
+    @rule(
+        repack_below=st.sampled_from(SHARES),
+        fence=st.booleans(),
+        lie=st.sampled_from(LIES),
+        host=st.sampled_from(HOSTS),
+    )
     @precondition(lambda self: len(self.world.living) < MOST)
-    def prune(self, repack_below, fence, lie):
-        self.world.prune(repack_below, fence=fence, lie=lie)
+    def prune(self, repack_below, fence, lie, host):
+        self.world.prune(repack_below, fence=fence, lie=lie, host=host)
+
+    @rule(host=st.sampled_from(HOSTS), steps=st.sampled_from([0, 5]))
+    @precondition(lambda self: len(self.world.living) < MOST)
+    def a_week_of_prunes(self, host, steps):
+        self.world.a_week_of_prunes(host, steps)
+
+    @rule(days=st.sampled_from(DAYS))
+    def time_passes(self, days):
+        self.world.clock.pass_by(days * DAY)
 
     @rule(which=st.integers(0, 9))
     @precondition(lambda self: len(self.world.living) < MOST)
@@ -96,9 +118,10 @@ class Machine(RuleBasedStateMachine):
             self.world.close()
 
 
-def test_no_committed_image_is_ever_lost_and_all_garbage_goes():
+@SEALED
+def test_no_committed_image_is_ever_lost_and_all_garbage_goes(password):
     run_state_machine_as_test(
-        Machine,
+        lambda: Machine(password),
         settings=settings(
             max_examples=rounds(80),
             stateful_step_count=50,
@@ -110,9 +133,9 @@ def test_no_committed_image_is_ever_lost_and_all_garbage_goes():
     )
 
 
-def wander(dice, turns=70):
+def wander(dice, password, turns=70):
     """A walk on which faults are rare enough for most work to come to an end. What was done, in numbers."""
-    world, done = World(), Counter()
+    world, done = World(password), Counter()
     try:
         for _ in range(3):
             world.finish(world.backup(volume(dice)))
@@ -120,7 +143,7 @@ def wander(dice, turns=70):
             turn(world, dice)
         world.come_to_rest()
         done.update(type(actor.result).__name__ for actor in world.actors if actor.error is None)
-        done.update(packs=world.pruned, faults=world.faults, calls=sum(actor.calls for actor in world.actors))
+        done.update(packs=world.pruned, faults=world.faults, given_up=world.given_up)
     finally:
         world.close()
     return done
@@ -136,12 +159,15 @@ def turn(world, dice):
             [
                 *("backup", "backup", "backup", "copy in", "copy out"),
                 *("prune", "prune", "prune", "prune", "delete", "delete", "protect", "verify"),
+                *("week", "week"),
             ]
         )
         if who == "backup":
-            world.backup(volume(dice), dice.choice(LIES))
+            world.backup(volume(dice), dice.choice(LIES), dice.choice(HOSTS), may_read=dice.random() < 0.7)
         elif who == "prune":
-            world.prune(dice.choice(SHARES), fence=dice.random() < 0.3, lie=dice.choice(LIES))
+            world.prune(dice.choice(SHARES), fence=dice.random() < 0.3, lie=dice.choice(LIES), host=dice.choice(HOSTS))
+        elif who == "week":
+            world.a_week_of_prunes("one", dice.choice([0, 0, 5]))
         elif who == "delete":
             world.delete(dice.randrange(9))
         elif who == "copy in":
@@ -154,6 +180,7 @@ def turn(world, dice):
             world.verify()
     elif dice.random() < 0.05:
         world.look()
+        world.clock.pass_by(dice.choice(DAYS) * DAY)
     elif dice.random() < 0.05:
         world.land(dice.randrange(9))
     elif world.living:
@@ -164,10 +191,12 @@ def turn(world, dice):
 
 
 @pytest.mark.torture
-def test_no_committed_image_is_lost_on_any_walk(record_property):
+@SEALED
+def test_no_committed_image_is_lost_on_any_walk(password, record_property):
     walks = rounds(60)
-    done = sum((wander(random.Random(f"{seed()}/prune/{number}")) for number in range(walks)), Counter())
-    assert done["packs"] > walks * 5, done
+    done = sum((wander(random.Random(f"{seed()}/prune/{number}"), password) for number in range(walks)), Counter())
+    assert done["packs"] > walks * 3, done
     assert done["Image"] > walks * 5, done
+    assert done["given_up"] or not full(), done
     record_property("rounds", walks)
     record_property("faults", done["faults"])

@@ -17,6 +17,7 @@ from holdstill.repository.reuse import Stock
 from holdstill.repository.session import WriterSession
 from holdstill.repository.standing import Standing
 from holdstill_testing.actors import Outcome
+from holdstill_testing.clocks import DAY
 from holdstill_testing.world import Lost, World
 
 
@@ -251,3 +252,53 @@ def test_the_shortcut_loses_an_image_and_is_caught(shortcut, world, monkeypatch)
 def test_without_it_nothing_is_lost(story, world):
     story(world)
     world.come_to_rest()
+
+
+# --- signs of life -----------------------------------------------------------------------------------
+
+
+def undecided(world):
+    """A writer with much to store, which has begun to."""
+    writer = world.backup("abcdefghijklmnopqrstuvwxyz", host="one")
+    world.until(writer, "put_if_absent packs/")
+    return writer
+
+
+def test_who_is_silent_for_long_is_given_up_comes_back_late_and_begins_again(world):
+    writer = undecided(world)
+    world.a_week_of_prunes("two", 0)
+    assert world.given_up == 1
+    world.finish(writer)
+    assert writer.result.number > 1
+    world.come_to_rest()
+    assert [image.id for image in world.images()] == [writer.result.id]
+
+
+def test_who_gives_signs_of_life_is_waited_for(world):
+    writer = undecided(world)
+    world.a_week_of_prunes("two", 3)
+    assert "pulse/0000000001" in world.target.objects
+    assert not writer.ended
+    assert world.given_up == 0
+    world.finish(writer)
+    assert writer.result.number == 1
+    assert "pulse/0000000001" not in world.target.objects
+
+
+def test_a_sign_of_life_that_cannot_be_given_stops_nobody(world):
+    writer = undecided(world)
+    world.clock.pass_by(DAY)
+    world.until(writer, "put pulse/")
+    world.step(writer, Outcome.FAILED)
+    world.finish(writer)
+    assert writer.error is None
+
+
+def test_a_clock_alone_gives_nobody_up(world):
+    writer = undecided(world)
+    for days in (400, -400, 400):
+        world.finish(world.prune(0.5, fence=False, host="two"))
+        world.clock.pass_by(days * DAY)
+    assert world.given_up == 0
+    world.finish(writer)
+    assert writer.result.number == 1

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -15,18 +16,9 @@ from holdstill.access import Access, KeyChain
 from holdstill.errors import Declined, HoldstillError, UsageError, VolumeError, VolumeExcluded
 from holdstill.held.journal import Journal
 from holdstill.held.state import StateFolder
-from holdstill.model.compatibility import CompatQuestion, CompatTable, Verdict
 from holdstill.model.events import Noted, Question, Warned
-from holdstill.model.image import Image
 from holdstill.model.named import NamedRequest, named_requests
-from holdstill.model.requests import (
-    BackupRequest,
-    CopyRequest,
-    ImportRequest,
-    PruneRequest,
-    RestoreRequest,
-    VerifyRequest,
-)
+from holdstill.model.requests import BackupRequest
 from holdstill.model.results import (
     BackupResult,
     CopyResult,
@@ -40,36 +32,31 @@ from holdstill.model.results import (
 )
 from holdstill.model.volume import Mode, VolumeFacts
 from holdstill.pipeline.away import asking
-from holdstill.pipeline.backup import Backup
 from holdstill.pipeline.checking import checked
-from holdstill.pipeline.elsewhere import carriers, scrubbers
 from holdstill.pipeline.finding import absolute_of, find
-from holdstill.pipeline.importing import Import
 from holdstill.pipeline.numbers import in_own_journal, journalled, void_own_past
 from holdstill.pipeline.recover import Recovered, heal, recover
-from holdstill.pipeline.restore import Restore
 from holdstill.pipeline.survey import SurveyedMap, mapped
-from holdstill.pipeline.together import Together
-from holdstill.pipeline.transfer import Transfer
 from holdstill.pipeline.workers import cores
 from holdstill.plugins.registry import PluginRow, Plugins
-from holdstill.preferences.converting import Converted, converted
 from holdstill.preferences.files import Places
 from holdstill.preferences.joining import backup_order, given_with, settled
 from holdstill.preferences.schema import Preference, schema
-from holdstill.preferences.setting import put
 from holdstill.preferences.sources import Effective, Names, Sources, understood
-from holdstill.preferences.vain import lacking, notes
+from holdstill.preferences.vain import lacking, tell_vain
 from holdstill.repository.checks import Checks
-from holdstill.repository.freshness import freshness
-from holdstill.repository.reading import Reading
-from holdstill.repository.repository import Repository
-from holdstill.repository.trial import TargetReport, try_target
-from holdstill.repository.upkeep import prune
-from holdstill.repository.verify import verify
 from holdstill.spi.checks import HostReport
 from holdstill.spi.conversation import Conversation
 from holdstill.spi.passwords import Passwords
+
+if TYPE_CHECKING:  # the call that needs it imports it: nobody who backs up waits for what verifies or prunes
+    from holdstill.model.compatibility import CompatQuestion, CompatTable, Verdict
+    from holdstill.model.image import Image
+    from holdstill.model.requests import CopyRequest, ImportRequest, PruneRequest, RestoreRequest, VerifyRequest
+    from holdstill.pipeline.backup import Backup
+    from holdstill.preferences.converting import Converted
+    from holdstill.repository.repository import Repository
+    from holdstill.repository.trial import TargetReport
 
 
 class Engine:
@@ -114,6 +101,10 @@ class Engine:
             url, chunk_size=chunk_size, digest=digest, password=password, label=label, lock_for=lock_for
         )
 
+    def accept(self, url: str, talk: Conversation) -> str:
+        """Take what is at ``url`` for the right one, after ``RolledBack``. Asks ``repository.accept``; what differs."""
+        return self._access.accept(url, talk)
+
     @property
     def keys(self) -> KeyChain:
         """The keys of sealed repositories."""
@@ -121,6 +112,8 @@ class Engine:
 
     def check_target(self, url: str, talk: Conversation) -> TargetReport:
         """Really try what the target behind ``url`` promises, below the key ``probe``. A bad one is reported."""
+        from holdstill.repository.trial import try_target
+
         with self._plugins.storage_target(url) as target:
             target.prepare()
             return try_target(target, tell=lambda trial: talk.tell(Noted(f"{trial.name}: {trial.outcome}", target.url)))
@@ -141,14 +134,18 @@ class Engine:
         not: a note of each result says how far apart they may be. Raises what keeps one from being held; then there is
         no image of any. What goes wrong later with one stands in its place in the list.
         """
+        from holdstill.pipeline.together import Together
+
         if not any(request.dry_run for request in requests):
             heal(self._state, self._plugins, talk)
         with self._open(url) as repository:
             return Together([self._backup_of(request, repository, talk) for request in requests]).run()
 
     def _backup_of(self, request: BackupRequest, repository: Repository, talk: Conversation) -> Backup:
+        from holdstill.pipeline.backup import Backup
+
         effective = self.preferences(request.volume, given_with(request))
-        _tell_unknown(effective, talk)
+        tell_vain(effective.unknown, talk)
         if effective.excluded is not None:
             raise VolumeExcluded(
                 f"no image is taken of it, says {effective.excluded.place}",
@@ -163,6 +160,9 @@ class Engine:
         """Bring a raw image file into the repository, as what another client once made of a volume. Raises
         ``UsageError`` if no such client can have made it.
         """
+        from holdstill.pipeline.backup import Backup
+        from holdstill.pipeline.importing import Import
+
         given = BackupRequest(request.file, mode=Mode.OFFLINE, pre_command="", post_command="")
         order = backup_order(given, self.preferences(request.file, given_with(given)))
         imported = Import(request, self._plugins.compatibility())
@@ -186,8 +186,10 @@ class Engine:
 
     def restore(self, url: str, request: RestoreRequest, talk: Conversation) -> RestoreResult:
         """Put an image back and prove it. Asks ``restore.overwrite`` unless the target is a new file."""
+        from holdstill.pipeline.restore import Restore
+
         effective = self.preferences(request.to_volume, given_with(request))
-        _tell_unknown(effective, talk)
+        tell_vain(effective.unknown, talk)
         with self._open(url) as repository:
             return Restore(
                 self._plugins, repository, self._state, settled(request, effective), talk, self._workers
@@ -195,6 +197,9 @@ class Engine:
 
     def copy(self, url: str, request: CopyRequest, talk: Conversation) -> CopyResult:
         """Copy images to another repository. It may be done again, and after it was killed: what is there stays."""
+        from holdstill.pipeline.elsewhere import carriers
+        from holdstill.pipeline.transfer import Transfer
+
         with self._open(url) as source, self._open(request.to_url) as target:
             if not request.dry_run:
                 void_own_past(target, self._state.journals)
@@ -206,6 +211,10 @@ class Engine:
         """Check images, all of them if none is named. What is damaged is in the result, which is kept; what is damaged
         is not relied on by later backups, so that one that still has the data heals it.
         """
+        from holdstill.pipeline.elsewhere import scrubbers
+        from holdstill.repository.reading import Reading
+        from holdstill.repository.verify import verify
+
         with self._open(url) as repository, scrubbers(self._plugins, request.executor, repository) as elsewhere:
             images = [repository.find(name) for name in request.images] if request.images else None
             return verify(
@@ -229,6 +238,8 @@ class Engine:
         self, url: str, max_age: timedelta, volumes: Collection[str] = (), talk: Conversation | None = None
     ) -> list[Freshness]:
         """Is there a good image of every volume that is not older? ``volumes`` that are named must have one."""
+        from holdstill.repository.freshness import freshness
+
         with self._open(url) as repository:
             images = repository.images(on_damage=None if talk is None else partial(_warn, talk))
             return freshness(images, volumes, max_age, Checks(repository).hurt(), datetime.now(UTC))
@@ -245,15 +256,16 @@ class Engine:
             return found
 
     def prune(self, url: str, request: PruneRequest, talk: Conversation) -> PruneResult:
-        """Forget what the policy does not keep, and give back what no image needs, beside running backups. Asks
-        ``prune.go``, with what it gives back and costs. Raises ``ClockDoubtful`` before anything is forgotten.
-        """
+        """Forget what the policy does not keep, give back what no image needs. Asks ``prune.go``; ``ClockDoubtful``."""
+        from holdstill.pipeline.elsewhere import carriers
+        from holdstill.repository.upkeep import prune
+
         with self._open(url) as repository, Journal.begin(self._state.journals) as journal:
             if not request.dry_run:
                 void_own_past(repository, self._state.journals)
-            kept = partial(journalled, journal, repository)
+            kept, now = partial(journalled, journal, repository), datetime.now(UTC)
             with carriers(self._plugins, request.executor, repository) as elsewhere:
-                return prune(repository, request, talk, datetime.now(UTC), kept, elsewhere)
+                return prune(repository, request, talk, now, kept, elsewhere)
 
     def protect(self, url: str, image: str, of_volume: str | None = None) -> Image:
         """Nothing deletes this image until it is unprotected. Raises ``ImageMissing``."""
@@ -318,7 +330,7 @@ class Engine:
         """
         sources = Sources(self._options_files.files())
         effective = sources.effective(self._names(volume) if volume is not None else None, options)
-        vain = lacking(effective.settings, self._plugins.offers)
+        vain = lacking(effective.settings, self._plugins.offers, self._plugins.unsettable)
         return attrs.evolve(effective, unknown=(*effective.unknown, *vain))
 
     def domain(self) -> Domain:
@@ -345,15 +357,17 @@ class Engine:
         """Write one preference into the options file, for one volume or in general; comments and order stay. Returns
         the file's path. What lies above it may still say otherwise: ask ``preferences``. Raises as they do.
         """
+        from holdstill.preferences.setting import put
+
         meant = understood(schema(), name, value)
         path = self._options_files.written
         put(path, name, meant, self._names(volume) if volume is not None else None)
         return str(path)
 
     def convert_options(self, path: str) -> Converted:
-        """An options file of TSM, with the dsm.sys beside it, as one of ours that means the same. Raises ``UsageError``
-        for what it says, ``PreferencesRefused`` for what it is.
-        """
+        """An options file of TSM, and the dsm.sys beside it, as ours. Raises ``UsageError``, ``PreferencesRefused``."""
+        from holdstill.preferences.converting import Converted, converted
+
         files = Places.of(Path(path)).files()
         return Converted(converted(files), tuple(each for file in files for each in file.unknown))
 
@@ -380,11 +394,6 @@ class Engine:
 
     def _open(self, url: str) -> AbstractContextManager[Repository]:
         return self._access.opened(url)
-
-
-def _tell_unknown(effective: Effective, talk: Conversation) -> None:
-    for note in notes(effective.unknown):
-        talk.tell(note)
 
 
 def _warn(talk: Conversation, damage: HoldstillError) -> None:

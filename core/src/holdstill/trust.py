@@ -29,12 +29,21 @@ def distrusted(path: Path) -> str | None:
     """
     walked = list(_walk(path))
     at_hand = next(at for at in reversed(range(len(walked))) if walked[at].is_folder)
-    for at, step in enumerate(walked):
-        if step.owner != 0:
-            return f"{step.path} belongs to user {step.owner}, not to root"
-        guarded = step.is_link or (at < at_hand and step.mode & stat.S_ISVTX)
-        if step.mode & _OTHERS and not guarded:
-            return f"{step.path} is writable by others (mode {stat.S_IMODE(step.mode):o})"
+    reasons = (step.reason(guarded=at < at_hand and bool(step.mode & stat.S_ISVTX)) for at, step in enumerate(walked))
+    return next(filter(None, reasons), None)
+
+
+def distrusted_code(folder: Path) -> str | None:
+    """As ``distrusted``, of a folder and the folders and Python files in it; the way to it is walked but once."""
+    if reason := distrusted(folder):
+        return reason
+    for inner, folders, files in os.walk(folder):
+        for name in [*folders, *(file for file in files if file.endswith(".py"))]:
+            path = Path(inner, name)
+            status = path.lstat()
+            step = _Step(path, status.st_uid, status.st_mode)
+            if reason := distrusted(path) if step.is_link else step.reason(guarded=False):
+                return reason
     return None
 
 
@@ -51,6 +60,13 @@ class _Step:
     @property
     def is_folder(self) -> bool:
         return stat.S_ISDIR(self.mode)
+
+    def reason(self, *, guarded: bool) -> str | None:
+        if self.owner != 0:
+            return f"{self.path} belongs to user {self.owner}, not to root"
+        if self.mode & _OTHERS and not self.is_link and not guarded:
+            return f"{self.path} is writable by others (mode {stat.S_IMODE(self.mode):o})"
+        return None
 
 
 def _walk(path: Path) -> Iterator[_Step]:

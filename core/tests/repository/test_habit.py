@@ -10,6 +10,7 @@ import pytest
 from holdstill.errors import ObjectMissing
 from holdstill.model.requests import PruneRequest
 from holdstill.repository.checks import Check, Checks
+from holdstill.repository.marks import Marks
 from holdstill.repository.opening import create
 from holdstill.repository.reading import Reading
 from holdstill.repository.repository import Repository
@@ -240,6 +241,22 @@ def test_packs_that_a_prune_deletes_meanwhile_are_no_damage(read_data):
     while verified_beside_a_prune(at, read_data):
         at += 1
     assert at > 10
+
+
+def test_a_deletion_that_ends_meanwhile_is_no_damage(tiny, monkeypatch):
+    image = back_up(tiny, "abc")
+    tiny.marks.drop(image)
+    [finding] = verified(tiny).findings
+    assert finding.problem == "it was deleted, and its record is there: delete it again"
+    seen = Marks.given_up
+
+    def then_deleted(self, images):
+        found = list(seen(self, images))
+        tiny.forget(image)
+        return found
+
+    monkeypatch.setattr(Marks, "given_up", then_deleted)
+    assert verified(tiny).findings == ()
 
 
 def test_a_verification_writes_no_list_where_one_process_may_write(keeper):

@@ -217,6 +217,21 @@ def test_joining_segments_vouches_for_nobody(full, writer, target, keeper):
     assert np.count_nonzero(shelf.strangers()) >= 70
 
 
+def test_a_segment_of_its_whose_packs_are_gone_goes_too(full, writer, target, keeper):
+    data, more = keeper.data(6, seed=1), keeper.data(6, seed=2)
+    keeper.backup(full, data)
+    with writer.begin("host") as session:
+        session.commit(keeper.store(writer, session, more))
+        mine = set(session._lanes.segments)
+    full.forget(max(full.images(), key=lambda image: image.number))
+    assert mine <= target.objects.keys()
+    pruned(full)
+    assert not mine & target.objects.keys()
+    (left,) = full.images()
+    assert keeper.restore(full, left) == data
+    assert keeper.verify(full).findings == ()
+
+
 def test_what_it_may_not_sign_is_not_believed(full, writer, target, keeper):
     image = keeper.backup(full, b"precious")
     with writer.begin("liar") as session:

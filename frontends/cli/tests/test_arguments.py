@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
@@ -26,6 +27,7 @@ COMMANDS = [
     "providers",
     "target check",
     "recover",
+    "accept",
     "compat",
     "completion",
 ]
@@ -151,7 +153,47 @@ def test_nothing_heavy_is_loaded_before_a_command_runs(words):
     ran = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=True)
     loaded = set(json.loads(ran.stderr.splitlines()[-1]))
 
-    assert "holdstill_cli.commands.backup" in loaded
+    assert "holdstill_cli.main" in loaded
     heavy = {"numpy", "pluggy", "fsspec", "zstandard", "blake3", "shtab", "hypothesis", "importlib.metadata", "ssl"}
     assert not loaded & heavy
     assert "holdstill.engine" not in loaded
+
+
+def test_a_command_is_found_where_a_place_is_called_like_another(hold):
+    ran = hold("--repo", "prune", "show", "delete")
+
+    assert "init` makes a new one" in ran.err
+    assert "usage" not in ran.err
+
+
+def test_a_mistake_is_told_with_every_command_in_sight(hold):
+    ran = hold("--repo", "show", "lose")
+
+    assert ran.code == 2
+    assert "'lose'" in ran.err
+    assert "backup" in ran.err
+
+
+def test_a_backup_waits_for_nothing_that_others_need(tmp_path):
+    (volume := tmp_path / "volume").write_bytes(b"some bytes" * 1000)
+    script = (
+        "import sys, json; from holdstill_cli.main import main; "
+        "repo, volume = sys.argv[1:]; main(['init', '--repo', repo]); code = main(['backup', '--repo', repo, volume]); "
+        "print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "repo", volume],
+        env={**os.environ, "HOLDSTILL_STATE": str(tmp_path / "state")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    code, loaded = json.loads(ran.stderr.splitlines()[-1])
+
+    assert code == 0
+    assert "holdstill.pipeline.backup" in loaded
+    pipeline = {f"holdstill.pipeline.{name}" for name in ("restore", "transfer", "together", "elsewhere", "resuming")}
+    repository = {f"holdstill.repository.{name}" for name in ("verify", "upkeep", "prune", "retention", "spreading")}
+    others = {"asyncio", "ssl", "fsspec", "difflib", "numpy.random", "holdstill_platforms.unix.identify"}
+    commands = {"holdstill_cli.commands.restore", "holdstill_cli.commands.prune", "holdstill_cli.commands.completion"}
+    assert sorted((pipeline | repository | others | commands).intersection(loaded)) == []

@@ -9,6 +9,7 @@ from holdstill.spi.machine import Machine
 from holdstill.spi.runner import Runner
 from holdstill.spi.target import Target
 from holdstill.spi.volume import Volume
+from holdstill_testing.warm import FOUND
 
 
 class PutBetween(Plugins):
@@ -19,7 +20,7 @@ class PutBetween(Plugins):
         target: Callable[[Target], Target] = lambda target: target,
         volume: Callable[[Volume], Volume] = lambda volume: volume,
     ) -> None:
-        super().__init__()
+        super().__init__(FOUND)
         self._of_target = target
         self._of_volume = volume
 

@@ -18,16 +18,19 @@ import time
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
+
+if TYPE_CHECKING:
+    from holdstill.engine import Engine
 
 #: the calls after which a process may be killed: what makes bytes, names and absences durable or visible
 CALLS: Final = ("fsync", "link", "rename", "unlink", "mkdir", "writev", "write", "pwrite", "pwritev", "ftruncate")
 
-#: a server process forks the children: it has loaded the engine once, and has no threads that a fork would lose
+#: a server process forks the children: it has loaded engine and plugins once, and has no threads that a fork would lose
 _CONTEXT: Final = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["holdstill.engine", "holdstill.plugins.loading", "holdstill_testing.processes"])
+_CONTEXT.set_forkserver_preload(["holdstill.engine", "holdstill_testing.warm", "holdstill_testing.processes"])
 
 
 @attrs.frozen
@@ -128,14 +131,20 @@ class _Counter:
 # --- jobs ---------------------------------------------------------------------------------------
 
 
+def _engine(state: str, workers: int | None = None) -> Engine:
+    from holdstill.engine import Engine
+    from holdstill_testing.warm import INSTALLED
+
+    return Engine(INSTALLED, state=state, workers=workers)
+
+
 def back_up(repository: str, volume: str, state: str, mode: str = "auto", workers: int | None = None) -> None:
     """One backup, on every core unless told otherwise."""
-    from holdstill.engine import Engine
     from holdstill.model.requests import BackupRequest
     from holdstill.model.volume import Mode
     from holdstill.spi.conversation import Conversation
 
-    engine = Engine(state=state, workers=workers)
+    engine = _engine(state, workers)
     engine.backup(repository, BackupRequest(volume, mode=Mode(mode)), Conversation())
 
 
@@ -148,7 +157,6 @@ def restore(
     resume: bool = False,
 ) -> None:
     """One restore, onto something that is there or into a new file, on every core unless told otherwise."""
-    from holdstill.engine import Engine
     from holdstill.model.requests import RestoreRequest
     from holdstill_testing.conversations import Agreeing
 
@@ -156,41 +164,36 @@ def restore(
     request = RestoreRequest(
         image, to_volume=target if there else None, to_file=None if there else target, resume=resume
     )
-    Engine(state=state, workers=workers).restore(repository, request, Agreeing())
+    _engine(state, workers).restore(repository, request, Agreeing())
 
 
 def verify(repository: str, state: str) -> None:
     """Read every byte of the repository; AssertionError if anything is wrong with it."""
-    from holdstill.engine import Engine
     from holdstill.model.requests import VerifyRequest
     from holdstill.spi.conversation import Conversation
 
-    assert not Engine(state=state).verify(repository, VerifyRequest(read_data=True), Conversation()).findings
+    assert not _engine(state).verify(repository, VerifyRequest(read_data=True), Conversation()).findings
 
 
 def prune(repository: str, state: str, repack_below: float, fence: bool) -> None:  # sent by place
     """Give back what no image needs."""
-    from holdstill.engine import Engine
     from holdstill.model.requests import PruneRequest
     from holdstill_testing.conversations import Agreeing
 
-    Engine(state=state).prune(repository, PruneRequest(repack_below=repack_below, fence=fence), Agreeing())
+    _engine(state).prune(repository, PruneRequest(repack_below=repack_below, fence=fence), Agreeing())
 
 
 def copy(repository: str, other: str, state: str) -> None:
     """Copy every image to the other repository."""
-    from holdstill.engine import Engine
     from holdstill.model.requests import CopyRequest
     from holdstill.spi.conversation import Conversation
 
-    Engine(state=state).copy(repository, CopyRequest(other), Conversation())
+    _engine(state).copy(repository, CopyRequest(other), Conversation())
 
 
 def survey(volume: str, state: str) -> None:
     """Read the whole block map, window by window."""
-    from holdstill.engine import Engine
-
-    with Engine(state=state).map(volume) as surveyed:
+    with _engine(state).map(volume) as surveyed:
         for _ in surveyed.windows():
             pass
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Final
 
 import attrs
@@ -11,20 +12,38 @@ from holdstill.errors import Fenced
 from holdstill.model.extents import Extents
 from holdstill.model.image import Image, Sizes
 from holdstill.model.volume import Consistency, Mode, VolumeFacts, VolumeKind
+from holdstill.repository.blobs import BlobReader
 from holdstill.repository.config import Config
 from holdstill.repository.layout import ID_SIZE, BlobKind
 from holdstill.repository.opening import create
 from holdstill.repository.repository import Repository
 from holdstill.repository.session import WriterSession
 from holdstill.spi.target import Target
+from holdstill_testing.sealed import CHEAP
 
 CHUNK: Final = 32
 
 
 def tiny_config(target: Target) -> Config:
     """Make a repository on ``target``; what its tests open it with."""
-    config = create(target, digest="blake2b", codec="zlib").config
-    return attrs.evolve(config, chunk_size=CHUNK, pack_size=3 * (CHUNK + 58), fanout=3)
+    return tiny(target).config
+
+
+def tiny(target: Target, password: bytes | None = None) -> Repository:
+    """Make a repository on ``target``, a sealed one if there is a password."""
+    made = create(target, digest="blake2b", codec="zlib", password=password, cost=CHEAP)
+    return Repository(target, shrunk(made.config), made.unlocked)
+
+
+def shrunk(config: Config) -> Config:
+    """The same, but for the sizes. Rows have 58 bytes, and what is sealed is 49 bytes longer."""
+    blob = CHUNK + 58 + 49 * config.is_sealed
+    return attrs.evolve(config, chunk_size=CHUNK, pack_size=3 * blob, fanout=3)
+
+
+def again(repository: Repository, target: Target, place: Path | None = None) -> Repository:
+    """The same repository, as whoever holds the same keys opens it on his way to it, and remembers it in ``place``."""
+    return Repository(target, repository.config, repository.unlocked, place)
 
 
 def content(letters: str) -> bytes:
@@ -35,12 +54,12 @@ def content(letters: str) -> bytes:
     )
 
 
-def back_up(repository: Repository, letters: str, beginnings: int = 3) -> Image:
+def back_up(repository: Repository, letters: str, beginnings: int = 3, host: str = "host") -> Image:
     """An image of that volume, as the pipeline makes one: a fenced writer begins again."""
     while True:
         beginnings -= 1
         try:
-            with repository.begin("host") as session:
+            with repository.begin(host) as session:
                 return session.commit(store(repository, session, letters))
         except Fenced:
             if not beginnings:
@@ -78,8 +97,12 @@ def store(repository: Repository, session: WriterSession, letters: str) -> Image
 
 
 def restored(repository: Repository, image: Image) -> bytes:
-    """What the image holds. Its map is read too."""
-    reader = repository.blobs()
+    """What the image, of any small volume, holds. Its map is read too."""
+    return read_back(repository.blobs(), image)
+
+
+def read_back(reader: BlobReader, image: Image) -> bytes:
+    """The same, by a reader that others have used before."""
     assert sum(runs.total for runs in reader.map(image)) == image.volume.size
     out = bytearray(image.volume.size)
     for first, count, ids in reader.walk(image.chunks, BlobKind.CHUNK):
@@ -87,5 +110,6 @@ def restored(repository: Repository, image: Image) -> bytes:
             chunk_id = ids[at * ID_SIZE :][:ID_SIZE] if ids is not None else b""
             for read in reader.plan(BlobKind.CHUNK, [chunk_id]):
                 for _, plain in reader.fetch(read):
-                    out[(first + at) * CHUNK : (first + at) * CHUNK + len(plain)] = plain
+                    start = (first + at) * image.chunk_size
+                    out[start : start + len(plain)] = plain
     return bytes(out)

@@ -8,20 +8,20 @@ from holdstill.pipeline.transfer import Transfer
 from holdstill.repository.repository import Repository
 from holdstill.spi.conversation import Conversation
 from holdstill_testing.fakes.memory_target import MemoryTarget
-from holdstill_testing.tiny import back_up, content, restored, tiny_config
+from holdstill_testing.tiny import again, back_up, content, restored, tiny
 
 
 class Vault:
-    """Has keys of its own."""
+    """Has keys of its own, and with a password it is sealed."""
 
-    def __init__(self) -> None:
+    def __init__(self, password: bytes | None = None) -> None:
         self._target = MemoryTarget("fake://vault")
-        self._config = tiny_config(self._target)
+        self._made = tiny(self._target, password)
         self._images: dict[str, str] = {}
 
     def open(self) -> Repository:
         """The repository."""
-        return Repository(self._target, self._config)
+        return again(self._made, self._target)
 
     def image(self, letters: str) -> str:
         """The id of an image in it of a volume that holds these letters."""

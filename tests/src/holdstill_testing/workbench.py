@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import attrs
 
@@ -13,6 +13,7 @@ from holdstill.model.requests import BackupRequest, RestoreRequest, VerifyReques
 from holdstill.model.results import BackupResult, Finding, RestoreResult
 from holdstill_testing import volumes
 from holdstill_testing.conversations import Agreeing
+from holdstill_testing.warm import INSTALLED
 
 
 @attrs.frozen
@@ -22,6 +23,11 @@ class Workbench:
     engine: Engine
     repository: Path
     state: Path
+
+    @classmethod
+    def at(cls, place: Path) -> Self:
+        """Repository and state folder below ``place``."""
+        return cls(Engine(INSTALLED, state=str(place / "state")), place / "repository", place / "state")
 
     @property
     def url(self) -> str:

@@ -8,25 +8,31 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
+from pathlib import Path
 from typing import Final
 from unittest.mock import patch
 
 from holdstill.errors import HoldstillError
+from holdstill.model.events import Event, Noted
 from holdstill.model.image import Image
 from holdstill.model.results import ImageCopy
 from holdstill.pipeline import workers
-from holdstill.repository import commits, packs, segments, uploads
+from holdstill.repository import commits, packs, pulse, segments, uploads
+from holdstill.repository import repository as opened
 from holdstill.repository.choosing import Choice
+from holdstill.repository.keyring import Unlocked
 from holdstill.repository.marking import Marking
 from holdstill.repository.prune import Prune
 from holdstill.repository.repository import Repository
 from holdstill.repository.verify import verify
 from holdstill.spi.target import Listed, Target
 from holdstill_testing.actors import Actor, InlineExecutor, Outcome
+from holdstill_testing.clocks import DAY, Clock
 from holdstill_testing.fakes.memory_target import MemoryTarget
-from holdstill_testing.tiny import back_up, content, restored, tiny_config
+from holdstill_testing.tiny import again, back_up, content, read_back, tiny
 from holdstill_testing.vault import Vault
 
 LETTERS: Final = "abcdefgh."
@@ -34,6 +40,10 @@ LIES: Final = ("true", "true", "true", "old", "empty")
 """What an actor's listings show."""
 MOST: Final = 4
 """So many actors live at once."""
+HOSTS: Final = ("one", "two", "")
+"""Where actors are. Whoever is nowhere remembers nothing of the repository."""
+DAYS: Final = (0.1, 4.0, -1.0)
+"""So many pass at once; clocks are set back, too."""
 
 
 class Lost(AssertionError):
@@ -57,24 +67,39 @@ class Blind(MemoryTarget):
 
 
 class World:
-    """Everything that the actors share, and what always holds. Names are drawn in order, so that a run comes back."""
+    """Everything that the actors share, and what always holds. Names and keys are drawn in order: a run comes back.
 
-    def __init__(self) -> None:
-        names = itertools.count()
+    With a password the repository is sealed, and some hosts may only write.
+    """
+
+    def __init__(self, password: bytes | None = None) -> None:
+        numbers = itertools.count()
+
+        def drawn(size: int) -> bytes:
+            return blake2b(b"%d" % next(numbers), digest_size=size).digest()
+
+        self.clock = Clock()
         self._patches = (
-            patch.object(secrets, "token_hex", lambda size: blake2b(b"%d" % next(names), digest_size=size).hexdigest()),
+            patch.object(secrets, "token_bytes", drawn),
+            patch.object(secrets, "token_hex", lambda size: drawn(size).hex()),
             patch.object(uploads, "ThreadPoolExecutor", InlineExecutor),
             patch.object(workers, "ThreadPoolExecutor", InlineExecutor),
+            patch.object(pulse, "time", self.clock),
+            patch.object(opened, "time", self.clock),
         )
         for each in self._patches:
             each.start()
         self.target = MemoryTarget()
-        self.vault = Vault()
-        self.config = tiny_config(self.target)
+        self.vault = Vault(password)
+        self._made = tiny(self.target, password)
+        self.config = self._made.config
+        self._writers = Unlocked(self._made.unlocked.ring.for_a_writer(), "") if self._made.unlocked else None
+        self._hosts = tempfile.TemporaryDirectory(prefix="holdstill-hosts-")
         self.actors: list[Actor] = []
         self.later: list[Callable[[], object]] = []
         self.past: tuple[Listed, ...] = ()
         self.pruned = 0
+        self.given_up = 0
         self.faults = 0
         self._acknowledged: dict[str, str] = {}
         self._may_be_deleted: set[str] = set()
@@ -88,19 +113,31 @@ class World:
         """Those who have not ended."""
         return [actor for actor in self.actors if not actor.ended]
 
-    def backup(self, letters: str, lie: str = "true") -> Actor:
-        """Somebody begins to back up a volume that holds these letters."""
-        return self._begin("backup", lambda target: back_up(self._open(target), letters), lie)
+    def backup(self, letters: str, lie: str = "true", host: str = "", *, may_read: bool = True) -> Actor:
+        """Somebody begins to back up a volume that holds these letters; with a key that may read, if it is sealed."""
 
-    def prune(self, repack_below: float, *, fence: bool, lie: str = "true") -> Actor:
+        def do(target: Target) -> object:
+            repository = self._open(target, host)
+            if self._writers and not may_read:
+                repository = Repository(target, self.config, self._writers, self._place(host))
+            return back_up(repository, letters, host=host or "host")
+
+        return self._begin("backup", do, lie)
+
+    def prune(self, repack_below: float, *, fence: bool, lie: str = "true", host: str = "") -> Actor:
         """Somebody begins to prune."""
-        return self._begin("prune", lambda target: prune(self._open(target), repack_below, fence=fence), lie)
+        return self._begin(
+            "prune", lambda target: prune(self._open(target, host), repack_below, fence=fence, tell=self._told), lie
+        )
+
+    def _told(self, event: Event) -> None:
+        self.given_up += isinstance(event, Noted) and event.message.startswith("given up")
 
     def condemn(self, *keys: str) -> Actor:
         """Somebody begins to prune who has chosen these packs, whatever is needed of them."""
 
         def do(target: Target) -> object:
-            work = Prune(self._open(target), lambda _: None, lambda: False, 1.0)
+            work = Prune(self._open(target), unheard, lambda: False, 1.0)
             places = [work.standing.shelf.index.place_of(key) for key in keys]
             return work.run(Choice(tuple(place for place in places if place is not None), (), 0))
 
@@ -113,7 +150,7 @@ class World:
         self._may_be_deleted.add(image.id)
 
         def do(target: Target) -> object:
-            work = Prune(self._open(target), lambda _: None, lambda: False, 1.0)
+            work = Prune(self._open(target), unheard, lambda: False, 1.0)
             del work.standing.images[image.number]
             self._open(target).forget(image)
             return work.run(work.choose())
@@ -147,12 +184,17 @@ class World:
         return self._begin("protect", do, "true")
 
     def verify(self) -> Actor:
-        """Somebody begins to verify. No object is damaged here: whatever it finds is a false alarm."""
+        """Somebody begins to verify. No object is damaged here: whatever it finds is a false alarm, but for a deletion
+        that has not come to its end.
+        """
 
         def do(target: Target) -> None:
             repository = self._open(target)
-            found = verify(repository, None, read_data=False, tell=lambda _: None, cancelled=lambda: False, keep=True)
-            assert not found.findings, found.findings
+            found = verify(
+                repository, None, read_data=self._writers is not None, tell=unheard, cancelled=lambda: False, keep=True
+            )
+            alarms = [each for each in found.findings if each.key.rpartition("-")[2] not in self._may_be_deleted]
+            assert not alarms, alarms
 
         return self._begin("verify", do, "true")
 
@@ -185,8 +227,11 @@ class World:
         self.actors.append(Actor(f"{name} {len(self.actors)}", self.target, do, self.later, listing=listing).start())
         return self.actors[-1]
 
-    def _open(self, target: Target) -> Repository:
-        return Repository(target, self.config)
+    def _open(self, target: Target, host: str = "") -> Repository:
+        return again(self._made, target, self._place(host))
+
+    def _place(self, host: str) -> Path | None:
+        return Path(self._hosts.name) / host if host else None
 
     # --- who goes on ---------------------------------------------------------------------------------
 
@@ -231,6 +276,14 @@ class World:
         """Remember what listings show now: some will see that later on."""
         self.past = tuple(self.target.list(""))
 
+    def a_week_of_prunes(self, host: str, steps: int) -> None:
+        """They wait for whoever gives signs of life: everybody makes so many calls from one to the next."""
+        for _ in range(3):
+            self.clock.pass_by(4 * DAY)
+            for actor in self.living:
+                self.steps(actor, steps)
+            self.finish(self.prune(0.5, fence=False, host=host))
+
     # --- what always holds ---------------------------------------------------------------------------
 
     def images(self) -> list[Image]:
@@ -256,9 +309,10 @@ class World:
         there = {image.id for image in images}
         if gone := self._acknowledged.keys() - there - self._may_be_deleted | self._protected.keys() - there:
             raise Lost(f"committed, and deleted by nobody, or protected: {gone}")
-        for image, target in itertools.product(images, (self.target, Blind(self.target))):
+        readers = [self._open(target).blobs() for target in (self.target, Blind(self.target))]
+        for image, reader in itertools.product(images, readers):
             try:
-                same = restored(self._open(target), image) == content(image.volume.path)
+                same = read_back(reader, image) == content(image.volume.path)
             except HoldstillError as error:
                 raise Lost(f"image {image.number} of {image.volume.path}: {error}") from error
             if not same:
@@ -272,8 +326,10 @@ class World:
             self.finish(actor)
         while self.later:
             self.land(0)
+        if self._writers:
+            self.finish(self.verify())  # from now on all rely on what was stored by those who may only write
         for _ in range(3):
-            prune(self._open(self.target), 1.0, fence=True)
+            prune(self._open(self.target), 1.0, fence=True, tell=unheard)
             self._check()
         self._all_garbage_is_gone()
 
@@ -284,6 +340,7 @@ class World:
                 actor.step(Outcome.DEATH)
         for each in self._patches:
             each.stop()
+        self._hosts.cleanup()
 
     def _all_garbage_is_gone(self) -> None:
         repository = self._open(self.target)
@@ -302,7 +359,11 @@ class World:
                     raise Garbage(f"{key} names packs that are gone")
 
 
-def prune(repository: Repository, repack_below: float, *, fence: bool) -> object:
+def unheard(_: Event) -> None:
+    """Nobody listens."""
+
+
+def prune(repository: Repository, repack_below: float, *, fence: bool, tell: Callable[[Event], None]) -> object:
     """One whole prune."""
-    work = Prune(repository, lambda _: None, lambda: False, repack_below, fence)
+    work = Prune(repository, tell, lambda: False, repack_below, fence)
     return work.run(work.choose())

@@ -13,7 +13,7 @@ import attrs
 
 from holdstill.plugins.catalogue import owner_of
 from holdstill.plugins.hookspecs import PROJECT
-from holdstill.trust import distrusted, is_root
+from holdstill.trust import distrusted, distrusted_code, is_root
 
 #: load only these (names of entry points, comma-separated; empty: none)
 ONLY: Final = "HOLDSTILL_PLUGINS"
@@ -103,17 +103,17 @@ def _writable_by_others(point: importlib.metadata.EntryPoint) -> str | None:
     """
     if not is_root() or distrusted(Path(__file__).parents[1]):
         return None
-    return next(filter(None, map(distrusted, _code_of(point.module.partition(".")[0]))), None)
+    return next(filter(None, _reasons(point.module.partition(".")[0])), None)
 
 
-def _code_of(package: str) -> Iterator[Path]:
-    """The folders and files of a top-level module or package; nothing if it cannot be found."""
+def _reasons(package: str) -> Iterator[str | None]:
+    """Against the folders and the file of a top-level module or package; nothing if it cannot be found."""
     spec = importlib.util.find_spec(package)
-    places = [] if spec is None else [*(spec.submodule_search_locations or ()), spec.origin or ""]
-    for place in map(Path, filter(None, places)):
-        if place.exists():
-            yield place
-            yield from place.rglob("*.py")
+    if spec is None:
+        return
+    yield from map(distrusted_code, map(Path, spec.submodule_search_locations or ()))
+    if spec.origin and Path(spec.origin).exists():
+        yield distrusted(Path(spec.origin))
 
 
 def _names(listed: str) -> set[str]:

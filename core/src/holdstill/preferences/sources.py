@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import enum
 import os
 import re
@@ -191,6 +190,8 @@ def understood(table: tuple[Preference, ...], name: str, given: object) -> Value
     """What is given for ``name``. Raises ``UsageError`` saying what there is, or what is allowed."""
     found = next((each for each in table if each.name == name), None)
     if found is None:
+        import difflib  # only for who made a mistake
+
         near = difflib.get_close_matches(name, [each.name for each in table], 1)
         there_is = f"did you mean {near[0]}?" if near else f"there are: {', '.join(each.name for each in table)}"
         raise UsageError(f"there is no preference {name!r}", next_step=there_is)

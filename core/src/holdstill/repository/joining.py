@@ -54,7 +54,8 @@ def _worth_replacing(standing: Standing, gone: set[int]) -> dict[str, list[int]]
     ours = {
         segment: packs
         for segment, packs in naming.items()
-        if _is_settled(standing, segment) and not strange[packs].any()  # we must not vouch for those
+        # We must not vouch for what strangers tell of packs that are there.
+        if _is_settled(standing, segment) and not any(strange[each] for each in packs if each not in gone)
     }
     index = standing.shelf.index
     small = {segment for segment, packs in ours.items() if _rows(index, packs) < _SMALL}

@@ -57,7 +57,7 @@ class Naming:
         known = places < len(among)
         asked[known] = among[places[known]]
         good = np.zeros(len(self.segments), dtype=np.bool_)
-        for number in np.unique(numbers[asked]).tolist():
+        for number in sorted(set(numbers[asked].tolist())):
             good[number] = wanted(self.segments[number])
         flags = np.zeros(len(among), dtype=np.bool_)
         flags[places[asked & good[numbers]]] = True

@@ -233,10 +233,19 @@ class _Verification:
             self._findings.damage(damage)
         for image in self._repository.marks.given_up(images):
             key = layout.commit_key(image.number, image.id)
-            self._findings.add(key, "it was deleted, and its record is there: delete it again")
+            if self._is_image_yet(key):
+                self._findings.add(key, "it was deleted, and its record is there: delete it again")
         self._checks = Checks(self._repository)
         for damage in self._checks.damaged:
             self._findings.damage(damage)
+
+    def _is_image_yet(self, key: str) -> bool:
+        """A deletion that was under way may have come to its end."""
+        try:
+            return isinstance(commits.state(self._repository.target, self._repository.digests, key), Image)
+        except (Damaged, FormatTooNew) as damage:
+            self._record_damage(damage)
+            return False
 
     def _check_records(self) -> tuple[list[Image], set[str]]:
         """The images to check, and every segment that some record names."""

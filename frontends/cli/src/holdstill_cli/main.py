@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
 
 import holdstill
 from holdstill.errors import Cancelled, ExitCode
-from holdstill_cli.arguments import Parser, json_option, repository_option, yes_option
-from holdstill_cli.commands import COMMANDS
+from holdstill_cli.arguments import Parser, WrongUsage, json_option, repository_option, yes_option
+from holdstill_cli.commands import NAMES, files
 from holdstill_cli.desk import Desk
 from holdstill_cli.faults import told
 from holdstill_cli.interruption import Interruption
@@ -23,12 +24,19 @@ from holdstill_cli.talk import Talk, TerminalTalk
 if TYPE_CHECKING:
     from holdstill import Engine
 
+#: the collector looks after so many new objects: while a command is loaded nothing is garbage, and all would be looked
+#: through again and again
+_GARBAGE: Final = 100_000
+
 
 def run(make_engine: Callable[[], Engine] | None = None) -> None:
     """What the installed command calls."""
+    gc.set_threshold(_GARBAGE)
     interruption = Interruption()
     interruption.watch()
-    sys.exit(main(sys.argv[1:], make_engine, interruption))
+    code = main(sys.argv[1:], make_engine, interruption)
+    gc.freeze()  # what goes with the process need not be looked through once more
+    sys.exit(code)
 
 
 def main(
@@ -60,13 +68,13 @@ class _Roomy(argparse.RawDescriptionHelpFormatter):
     """
 
     def __init__(self, prog: str) -> None:
-        longest = max(len(command.__name__.rpartition(".")[2]) for command in COMMANDS)
+        longest = max(map(len, NAMES))
         super().__init__(prog, max_help_position=longest + 6)
         self._action_max_length = longest + 4
 
 
-def parser() -> Parser:
-    """The whole command line."""
+def parser(among: Container[str] = NAMES) -> Parser:
+    """The whole command line; or only the commands that are ``among`` some words."""
     everything = Parser(
         prog="holdstill",
         formatter_class=_Roomy,
@@ -78,20 +86,28 @@ def parser() -> Parser:
     repository_option(everything)
     yes_option(everything)
     commands = everything.add_subparsers(metavar="COMMAND", required=True, title="commands", dest="command")
-    for command in COMMANDS:
-        command.add(commands)
+    for file in files(among):
+        file.add(commands)
     return everything
 
 
 def _do(arguments: Sequence[str], talk: Talk, make_engine: Callable[[], Engine]) -> ExitCode:
     defaults = argparse.Namespace(json=False, yes=False, repo=None, password_file=None, password_command=None)
     try:
-        asked = parser().parse_args(arguments, defaults)
+        asked = _understood(arguments, defaults)
     except SystemExit:  # --help and --version have printed what they were asked for
         return ExitCode.DONE
     talk.yes = asked.yes
     code: ExitCode = asked.run(Desk(asked, talk, make_engine))
     return code
+
+
+def _understood(arguments: Sequence[str], defaults: argparse.Namespace) -> argparse.Namespace:
+    """What was asked for. The commands that nobody named need not be loaded, unless help or a mistake lists them."""
+    if {"-h", "--help"}.isdisjoint(arguments):
+        with suppress(WrongUsage):
+            return parser(arguments).parse_args(arguments, argparse.Namespace(**vars(defaults)))
+    return parser().parse_args(arguments, defaults)
 
 
 def _report(fault: BaseException, talk: Talk) -> ExitCode:

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 Registers = NDArray[np.uint32]
 
-#: how many bytes are looked up at once for each message; the table has 1 KiB for each
-_SPAN: Final = 4096
+#: how many bytes are looked up at once for each message; the table has 1 KiB for each. What is folded is no longer
+_SPAN: Final = 1024
 
 
 class Crc:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from holdstill.model.fsck import FilesystemCheck
 from holdstill.model.volume import VolumeFacts
@@ -14,6 +14,9 @@ from holdstill.spi.provider import ProviderInfo
 from holdstill.spi.restore import RestoreTarget
 from holdstill.spi.runner import Runner
 from holdstill.spi.volume import Volume
+
+if TYPE_CHECKING:
+    from holdstill_platforms.unix.system import System
 
 API: Final = 0
 #: known by their own commands alone, so from afar too
@@ -36,11 +39,9 @@ def provider_info() -> ProviderInfo:
 @hookimpl
 def identify(path: str, runner: Runner, machine: Machine | None) -> Volume | None:
     """The volume behind a block device, a mount point or a plain file."""
-    from holdstill_platforms.unix.identify import identify as identify_by_commands
-    from holdstill_platforms.unix.identify import system_of
+    if system := _by_commands(machine):
+        from holdstill_platforms.unix.identify import identify as identify_by_commands
 
-    system = system_of(machine.system if machine else sys.platform)
-    if system is not None:
         return identify_by_commands(path, system, runner, machine)
     if machine is not None:
         from holdstill_platforms.linux import away
@@ -54,10 +55,9 @@ def identify(path: str, runner: Runner, machine: Machine | None) -> Volume | Non
 @hookimpl
 def list_volumes(runner: Runner) -> list[VolumeFacts]:
     """Every block device that has a size; of the other systems those that are mounted."""
-    from holdstill_platforms.unix.identify import mounted_volumes, system_of
+    if system := _by_commands(None):
+        from holdstill_platforms.unix.identify import mounted_volumes
 
-    system = system_of(sys.platform)
-    if system is not None:
         return mounted_volumes(system, runner)
     from holdstill_platforms.linux.identify import every_volume
 
@@ -68,10 +68,8 @@ def list_volumes(runner: Runner) -> list[VolumeFacts]:
 def check_host(runner: Runner, machine: Machine | None) -> list[HostCheck]:
     """What is recalled of the other systems and was never seen; of this Linux, what its own programs say."""
     from holdstill_platforms.checks import linux, recalled
-    from holdstill_platforms.unix.identify import system_of
 
-    system = system_of(machine.system if machine else sys.platform)
-    if system is not None:
+    if system := _by_commands(machine):
         return list(recalled.checks(system, runner))
     return list(linux.checks(runner)) if machine is None else []
 
@@ -92,3 +90,13 @@ def check_filesystem(volume: Volume, filesystem: str, runner: Runner) -> Filesys
     from holdstill_platforms.linux import fsck
 
     return fsck.check(volume.facts.device, filesystem, runner)
+
+
+def _by_commands(machine: Machine | None) -> System | None:
+    """The system that is known by its commands, if this is one or the machine has one; elsewhere none is loaded."""
+    name = machine.system if machine else sys.platform
+    if not name.startswith(_BY_COMMANDS):
+        return None
+    from holdstill_platforms.unix.identify import system_of
+
+    return system_of(name)
