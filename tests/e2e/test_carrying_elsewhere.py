@@ -12,11 +12,12 @@ from holdstill.pipeline.elsewhere import HERE, THERE, PackCarry, Spot, carriers
 from holdstill.repository.carrying import Load
 from holdstill.repository.config import Config
 from holdstill.repository.layout import CONFIG, BlobKind, split_pack_key
-from holdstill.repository.opening import open_repository
+from holdstill.repository.opening import create, open_repository
 from holdstill.spi.passwords import Passwords
 from holdstill_testing import volumes
 from holdstill_testing.between import PutBetween
 from holdstill_testing.conversations import Agreeing
+from holdstill_testing.sealed import CHEAP
 from holdstill_testing.servers import CREDENTIALS
 from holdstill_testing.torture import dice
 from holdstill_testing.volumes import MIB
@@ -299,7 +300,8 @@ def test_sealed_repositories(engine, watched, cluster, tmp_path):
     here, there, other = (str(tmp_path / name) for name in ("here", "there", "other"))
     passwords = {here: b"only for tests", there: b"for tests, too", other: b"of which the workers know nothing"}
     for url, password in passwords.items():
-        Engine(state=engine._state.path).init(url, password=password, chunk_size=CHUNK)
+        with engine._plugins.storage_target(url) as target:
+            create(target, chunk_size=CHUNK, password=password, cost=CHEAP)
     engine.passwords = Given(passwords)
     noise = volumes.noise(tmp_path / "noise", MIB, dice("sealed"))
     engine.backup(here, BackupRequest(str(noise)), Agreeing())

@@ -256,7 +256,7 @@ class Engine:
             return found
 
     def prune(self, url: str, request: PruneRequest, talk: Conversation) -> PruneResult:
-        """Forget what the policy does not keep, give back what no image needs. Asks ``prune.go``; ``ClockDoubtful``."""
+        """Forget what a policy drops, give back what no image needs. Asks ``prune.go``. Raises ``ClockDoubtful``."""
         from holdstill.pipeline.elsewhere import carriers
         from holdstill.repository.upkeep import prune
 
