@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import shutil
 
 import attrs
 import pytest
@@ -32,7 +31,6 @@ def small_disk(request, tmp_path):
             mounted(device) as place,
         ):
             yield place
-            gc.collect()  # an error and the frames it went through hold each other, and open files with them
     else:
         place = tmp_path / "tmpfs"
         place.mkdir()
@@ -40,7 +38,6 @@ def small_disk(request, tmp_path):
         try:
             yield place
         finally:
-            gc.collect()  # as above
             volumes.run("umount", place)
 
 
@@ -59,18 +56,12 @@ def free(place):
     return status.f_bavail * status.f_frsize
 
 
-def forget(state):
-    """Repositories that begin anew under one id look set back to a host that has seen the last of them."""
-    shutil.rmtree(state / "repositories", ignore_errors=True)
-
-
 def test_a_full_disk_under_the_repository(scene, small_disk, tmp_path, record_property):
     draw, count = dice("full"), rounds(40)
     moved = scene.copied(tmp_path / "copy").bench.repository
     for number in range(count):
         repository = small_disk / f"repository{number}"
         volumes.run("cp", "-a", moved, repository)
-        forget(scene.bench.state)
         here = attrs.evolve(scene, bench=Workbench(scene.bench.engine, repository, scene.bench.state))
         ballast = fill(small_disk, draw.choice([0, 4096, 65536, draw.randrange(4 * MIB)]))
         with pytest.raises(TargetFull) as full:
@@ -93,7 +84,6 @@ def test_what_was_stored_before_the_disk_was_full_is_used_after(scene, small_pac
     big = volumes.noise(tmp_path / "big", 20 * MIB, dice("big"))
     bench = Workbench(scene.bench.engine, small_disk / "repository", scene.bench.state)
     bench.repository.mkdir()
-    forget(bench.state)
     (bench.repository / CONFIG).write_bytes(b"".join(small_packs.sealed()))
     ballast = fill(small_disk, 12 * MIB)
     with pytest.raises(TargetFull):
@@ -116,6 +106,36 @@ def test_a_full_disk_under_the_state_folder(scene, small_disk, tmp_path):
     assert here.assert_every_image_comes_back(tmp_path) == 1
     bench.back_up(here.volume)
     assert here.assert_every_image_comes_back(tmp_path) == 2
+
+
+def test_nothing_in_a_full_state_folder_stays_open(scene, small_disk, tmp_path):
+    here = scene.copied(tmp_path / "copy").bench
+    bench = Workbench(Engine(state=str(small_disk / "state")), here.repository, small_disk / "state")
+    refused = []
+    gc.disable()  # an error and the frames it went through hold each other, and what is open in them
+    try:
+        for leave in (0, 4096, 8192, 20480, 40960, 81920, MIB):
+            ballast = fill(small_disk, leave)
+            for work in (lambda: bench.back_up(scene.volume), bench.findings, lambda: bench.engine.images(bench.url)):
+                try:
+                    work()
+                except HoldstillError as error:
+                    refused.append(str(error))
+                assert open_below(small_disk) == []
+            ballast.unlink()
+    finally:
+        gc.enable()
+    assert refused
+    assert all(str(small_disk) in each for each in refused)
+
+
+def open_below(place):
+    """The files of this process that are open there."""
+    found = []
+    for each in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # with that one the list was read
+            found.append(os.readlink(f"/proc/self/fd/{each}"))
+    return [path for path in found if path.startswith(str(place))]
 
 
 @pytest.mark.parametrize("leave", [0, MIB // 2, MIB])

@@ -6,14 +6,15 @@ import contextlib
 import datetime as dt
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import attrs
 
-from holdstill.errors import HoldstillError, ObjectMissing, PasswordMissing, RolledBack, UsageError
+from holdstill.errors import Declined, HoldstillError, ObjectMissing, PasswordMissing, RolledBack, UsageError
 from holdstill.held.repositories import Seen, SeenRepositories
 from holdstill.held.state import StateFolder
+from holdstill.model.events import Question
 from holdstill.model.results import KeyFacts, RepositoryFacts
 from holdstill.plugins.registry import Plugins
 from holdstill.repository import layout
@@ -21,6 +22,7 @@ from holdstill.repository.keyring import Unlocked
 from holdstill.repository.keys import Cost, Keys
 from holdstill.repository.opening import create, open_repository
 from holdstill.repository.repository import Repository
+from holdstill.spi.conversation import Conversation
 from holdstill.spi.passwords import Passwords
 
 
@@ -74,9 +76,34 @@ class Access:
         """The repository at ``url``. Raises as ``open_repository`` does; ``RolledBack`` if it is not what it was;
         ``UsageError`` if a password was given for one that is not sealed.
         """
-        with self.plugins.storage_target(url) as target:
+        with self._found(url) as repository:
+            self._compare(repository)
+            try:
+                yield repository
+            finally:
+                self._remember(repository)
+
+    def accept(self, url: str, talk: Conversation) -> str:
+        """Forget what this host has seen and kept of it, and remember what it is like. Returns what differs; nobody is
+        asked if nothing does. Raises ``Declined``, ``Damaged``, and as ``opened`` does, but for ``RolledBack``.
+        """
+        with self._found(url) as repository:
+            place, difference = repository.target.url, self._difference(repository)
+            question = Question("repository.accept", f"{place}: {difference}. Accept it as it is?")
+            if difference and talk.ask(question) != "yes":
+                raise Declined("not confirmed; it stays refused", subject=place)
+            repository.forget_kept()
+            repository.ledger().read()
+            SeenRepositories(self.state).forget(place)
+            self._remember(repository)
+            return difference
+
+    @contextmanager
+    def _found(self, url: str) -> Iterator[Repository]:
+        with self.plugins.storage_target(url) as target, ExitStack() as ended:
             unlocked = self._unlocked.get(target.url)
             repository = open_repository(target, lambda: self._ask(url), unlocked, self._place())
+            ended.callback(repository.close)
             given = self.passwords()
             if repository.unlocked is None and given is not None and given.is_given(url):
                 raise UsageError(
@@ -86,11 +113,7 @@ class Access:
                 )
             if repository.unlocked is not None:
                 self._unlocked[target.url] = repository.unlocked
-            self._compare(repository)
-            try:
-                yield repository
-            finally:
-                self._remember(repository)
+            yield repository
 
     def _place(self) -> Path | None:
         """Without a state folder that can be written to, everything is read from the repository, and kept in memory."""
@@ -110,19 +133,27 @@ class Access:
     # --- what was seen before -------------------------------------------------------------------
 
     def _compare(self, repository: Repository) -> None:
-        memory, url = SeenRepositories(self.state), repository.target.url
-        seen = memory.at(url)
+        if problem := self._difference(repository):
+            raise RolledBack(
+                problem,
+                subject=repository.target.url,
+                next_step="Find out who did that. If it was meant to be, run `holdstill accept`; copies that go on side"
+                " by side need a URL each.",
+            )
+
+    def _difference(self, repository: Repository) -> str:
+        """What keeps it from being what this host has seen at its URL; empty if nothing does."""
+        seen = SeenRepositories(self.state).at(repository.target.url)
         if seen is None:
-            return
+            return ""
         if seen.repository_id != repository.config.repository_id:
-            problem = "another repository stands where this host knew one"
-        elif seen.digest != _digest_of(repository, seen.entry):
-            problem = f"its ledger was set back: entry {seen.entry} is not the one that this host has seen"
-        else:
-            return
-        raise RolledBack(
-            problem, subject=url, next_step=f"Find out who did that. If it was meant to be, remove {memory.path(url)}."
-        )
+            return "another repository stands where this host knew one"
+        if seen.digest != _digest_of(repository, seen.entry):
+            return (
+                f"it was set back, or is a copy that went another way: entry {seen.entry} of its ledger is not the one"
+                " that this host has seen"
+            )
+        return ""
 
     def _remember(self, repository: Repository) -> None:
         memory, url, reached = SeenRepositories(self.state), repository.target.url, repository.reached

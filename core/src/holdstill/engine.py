@@ -43,7 +43,7 @@ from holdstill.preferences.files import Places
 from holdstill.preferences.joining import backup_order, given_with, settled
 from holdstill.preferences.schema import Preference, schema
 from holdstill.preferences.sources import Effective, Names, Sources, understood
-from holdstill.preferences.vain import lacking, notes
+from holdstill.preferences.vain import lacking, tell_vain
 from holdstill.repository.checks import Checks
 from holdstill.spi.checks import HostReport
 from holdstill.spi.conversation import Conversation
@@ -101,6 +101,10 @@ class Engine:
             url, chunk_size=chunk_size, digest=digest, password=password, label=label, lock_for=lock_for
         )
 
+    def accept(self, url: str, talk: Conversation) -> str:
+        """Take what is at ``url`` for the right one, after ``RolledBack``. Asks ``repository.accept``; what differs."""
+        return self._access.accept(url, talk)
+
     @property
     def keys(self) -> KeyChain:
         """The keys of sealed repositories."""
@@ -141,7 +145,7 @@ class Engine:
         from holdstill.pipeline.backup import Backup
 
         effective = self.preferences(request.volume, given_with(request))
-        _tell_unknown(effective, talk)
+        tell_vain(effective.unknown, talk)
         if effective.excluded is not None:
             raise VolumeExcluded(
                 f"no image is taken of it, says {effective.excluded.place}",
@@ -185,7 +189,7 @@ class Engine:
         from holdstill.pipeline.restore import Restore
 
         effective = self.preferences(request.to_volume, given_with(request))
-        _tell_unknown(effective, talk)
+        tell_vain(effective.unknown, talk)
         with self._open(url) as repository:
             return Restore(
                 self._plugins, repository, self._state, settled(request, effective), talk, self._workers
@@ -323,7 +327,7 @@ class Engine:
         """
         sources = Sources(self._options_files.files())
         effective = sources.effective(self._names(volume) if volume is not None else None, options)
-        vain = lacking(effective.settings, self._plugins.offers)
+        vain = lacking(effective.settings, self._plugins.offers, self._plugins.unsettable)
         return attrs.evolve(effective, unknown=(*effective.unknown, *vain))
 
     def domain(self) -> Domain:
@@ -389,11 +393,6 @@ class Engine:
 
     def _open(self, url: str) -> AbstractContextManager[Repository]:
         return self._access.opened(url)
-
-
-def _tell_unknown(effective: Effective, talk: Conversation) -> None:
-    for note in notes(effective.unknown):
-        talk.tell(note)
 
 
 def _warn(talk: Conversation, damage: HoldstillError) -> None:

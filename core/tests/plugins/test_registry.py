@@ -30,6 +30,27 @@ def raises(error):
     return answer
 
 
+# --- settings ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("setting", "said", "next_step"),
+    [
+        ("jsf2.extents", "no provider called 'jsf2' is installed, so jsf2.extents would", "did you mean jfs2.extents"),
+        ("jfs2.extent", "jfs2 has no setting 'extent'", "did you mean jfs2.extents"),
+        ("plain.extents", "nothing can be set of plain", "there is: none"),
+        ("lvm2.thin", "no provider called 'lvm2' is installed", "install holdstill-lvm2"),
+        ("nobody.at-all", "no provider called 'nobody'", "there is: jfs2.extents, jfs2.snapshot"),
+    ],
+)
+def test_a_setting_that_nobody_has(setting, said, next_step):
+    plugins = Plugins.of(Plugin("jfs2", settings=["extents", "snapshot"]), Plugin("plain"))
+    assert plugins.unsettable(["jfs2.extents"]) == []
+    (error,) = plugins.unsettable(["jfs2.snapshot", setting])
+    assert said in str(error)
+    assert next_step in error.next_step
+
+
 # --- identify ------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from holdstill.errors import Damaged, HoldstillError, ImageMissing, ObjectMissing
-from holdstill.repository import index
+from holdstill.repository import index, parts
 from holdstill.repository.layout import BlobKind
 from holdstill.repository.ledger import Ledger
 from holdstill.repository.repository import Repository
@@ -48,7 +48,7 @@ def target():
 def host(target, tmp_path, request, monkeypatch):
     """Opens the repository as a host of that name would."""
     monkeypatch.setattr(index, "SPILL", request.param)
-    monkeypatch.setattr(index, "_LITTLE", 0 if request.param == 2 else 1 << 16)
+    monkeypatch.setattr(parts, "LITTLE", 0 if request.param == 2 else 1 << 16)
     config = tiny_config(target)
 
     def opened(name="here"):
@@ -182,10 +182,10 @@ def restored_chunk(letter):
 def test_what_another_repository_left_there_is_not_used(target, host, tmp_path):
     back_up(host(), "abc")
     back_up(host(), "abc")
-    own = tmp_path / "here" / host.config.repository_id
+    (own,) = (each for each in (tmp_path / "here").iterdir() if each.name.startswith(host.config.repository_id))
     other = MemoryTarget()
     config = tiny_config(other)
-    own.rename(own.parent / config.repository_id)
+    own.rename(own.parent / own.name.replace(host.config.repository_id, config.repository_id))
     back_up(Repository(other, config, place=tmp_path / "here"), "abc")
     assert [key for key in other.objects if key.startswith("packs/")]
 
@@ -228,7 +228,7 @@ def test_no_room_for_runs(target, host, monkeypatch):
     def full(self):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(index.Index, "scratch_file", full)
+    monkeypatch.setattr(index.Index, "_scratch_file", full)
     monkeypatch.setattr("holdstill.repository.local_index.LocalIndex._new_file", full)
     if index.SPILL == 2:
         with pytest.raises(HoldstillError, match="cannot be written"):

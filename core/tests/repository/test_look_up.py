@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from holdstill.errors import HoldstillError
 from holdstill.repository import index as indices
-from holdstill.repository import layout, runs
+from holdstill.repository import layout, parts, runs
 from holdstill.repository.index import Index, mark_of
 from holdstill.repository.layout import ID_SIZE, BlobKind
 from holdstill.repository.pack_table import PackTable
@@ -65,7 +65,7 @@ def shaped(data):
     """What is made inside lies on disk in pieces of such sizes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(indices, "SPILL", data.draw(st.sampled_from([1, 5, 1 << 18])))
-        patch.setattr(indices, "_LITTLE", data.draw(st.sampled_from([0, 8])))
+        patch.setattr(parts, "LITTLE", data.draw(st.sampled_from([0, 8])))
         patch.setattr(indices, "_MOST_RUNS", data.draw(st.sampled_from([2, 32])))
         for name in ("_BLOCK", "_NEAR_BLOCKS", "_NEAR", "_ASKED"):
             patch.setattr(runs, name, data.draw(st.sampled_from([1, 2, 3, 64])))
@@ -153,7 +153,7 @@ def anything(rows):
 
 
 def test_no_damage_to_a_run_makes_an_answer_wrong(tmp_path, monkeypatch):
-    monkeypatch.setattr(indices, "_LITTLE", 0)
+    monkeypatch.setattr(parts, "LITTLE", 0)
     table, path, ids = made(tmp_path, 300)
     good, random = path.read_bytes(), dice("runs")
     outcomes = {"refused": 0, "missed": 0, "right": 0}
@@ -181,7 +181,7 @@ def test_no_damage_to_a_run_makes_an_answer_wrong(tmp_path, monkeypatch):
 
 
 def test_what_is_asked_is_read_in_few_pieces_and_in_little_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(indices, "_LITTLE", 0)
+    monkeypatch.setattr(parts, "LITTLE", 0)
     table, path, ids = made(tmp_path, 3000)
     with path.open("rb") as file:
         index = Index(tmp_path, PackTable(table), [runs.Run(file, len(ids))])

@@ -27,6 +27,7 @@ COMMANDS = [
     "providers",
     "target check",
     "recover",
+    "accept",
     "compat",
     "completion",
 ]

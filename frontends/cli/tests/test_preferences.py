@@ -189,6 +189,19 @@ def test_what_is_unknown_is_noted_and_stops_nothing(hold, options, repo, volume)
     assert ("there is no preference 'colour'; it has no effect", f"{options}:1") in notes
 
 
+def test_a_setting_of_nobody_is_refused_before_anything_is_held(hold, options, repo, volume, image, tmp_path):
+    options.write_text("provider-settings = 'jsf2.extents=fscntl'\n")
+
+    ran = hold("backup", volume, "--json", "--presnapshotcmd", f"touch {tmp_path}/held", repo=repo)
+
+    assert ran.code == 2
+    assert ran.result["error"]["message"].startswith("no provider called 'jsf2' is installed")
+    assert ran.result["error"]["next_step"] == "did you mean jfs2.extents?"
+    assert not (tmp_path / "held").exists()
+    assert "not honoured: no provider called 'jsf2'" in hold("preferences").out
+    assert hold("restore", image, "--to-file", tmp_path / "back.img", repo=repo).code == 0
+
+
 def test_a_restore_obeys(hold, options, repo, image, tmp_path):
     options.write_text("proof = false\n")
 

@@ -14,6 +14,7 @@ import os
 import secrets
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -57,11 +58,15 @@ class Journal(Holds):
             while True:
                 path = folder / f"{secrets.token_hex(8)}{_SUFFIX}"
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-                if path.exists():
-                    _sync_folder(folder)
-                    return cls(path, descriptor)
-                os.close(descriptor)  # before it was locked somebody took it for a dead run's, and cleared it away
+                with ExitStack() as unless_begun:
+                    unless_begun.callback(os.close, descriptor)
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
+                    if path.exists():
+                        _sync_folder(folder)
+                        journal = cls(path, descriptor)
+                        unless_begun.pop_all()
+                        return journal
+                # before it was locked somebody took it for a dead run's, and cleared it away
 
     @classmethod
     def orphans(cls, folder: Path) -> Iterator[Journal]:

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
 
 import attrs
 
-from holdstill.held.state import StateFolder, kept_in
+from holdstill.held.state import StateFolder, kept_in, write_whole
 
 
 @attrs.frozen
@@ -43,10 +41,7 @@ class Marks:
         """Remember this one. Raises ``HoldstillError`` if there is no room."""
         path = self._path(volume)
         with kept_in(path, "what was kept cannot be remembered"):
-            descriptor, name = tempfile.mkstemp(dir=path.parent)
-            with os.fdopen(descriptor, "w") as file:
-                json.dump(attrs.asdict(marked), file)
-            Path(name).replace(path)
+            write_whole(path, json.dumps(attrs.asdict(marked)))
 
     def forget(self, volume: str) -> None:
         """Nothing is kept of it any more."""

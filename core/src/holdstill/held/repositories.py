@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
 
 import attrs
 
-from holdstill.held.state import StateFolder, kept_in
+from holdstill.held.state import StateFolder, kept_in, write_whole
 
 
 @attrs.frozen
@@ -46,10 +44,7 @@ class SeenRepositories:
         path = self.path(url)
         with kept_in(path, "what was seen of a repository cannot be remembered"):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=path.parent)
-            with os.fdopen(descriptor, "w") as file:
-                json.dump(attrs.asdict(seen), file)
-            Path(name).replace(path)
+            write_whole(path, json.dumps(attrs.asdict(seen)))
 
     def forget(self, url: str) -> None:
         """Nothing was seen there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,6 +71,17 @@ class StateFolder:
         with kept_in(self.path, "the state folder cannot be made"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Put a file in its place at once: nobody sees half of it, and nothing is left where it fails. Raises OSError."""
+    hidden = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    try:
+        with os.fdopen(os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
+            file.write(text)
+        hidden.replace(path)
+    finally:
+        hidden.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from holdstill.held.journal import Journal
 from holdstill.held.marks import Marked, Marks
 from holdstill.held.runner import ProcessRunner
 from holdstill.held.state import StateFolder
+from holdstill.model.choices import provider_settings
 from holdstill.model.events import StageStarted, Warned
 from holdstill.model.image import Image, Sizes, Unread
 from holdstill.model.managed import Managed
@@ -75,6 +76,8 @@ class Backup:
         """
         began = time.monotonic()
         commands = Commands.of(self.request)
+        for wrong in self.plugins.unsettable(provider_settings(self.request.provider_settings)):
+            raise wrong
         self._stage("identify", self.request.volume)
         image, resumed_size = None, 0
         try:

@@ -38,7 +38,11 @@ class Sheet:
         self._folder = folder
         with kept_in(folder, "the chunk ids cannot be spooled"):
             self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # closed by close()
-            self._file.truncate(count * ID)
+            try:
+                self._file.truncate(count * ID)
+            except OSError:
+                self.close()
+                raise
 
     def write(self, first: int, ids: bytes) -> None:
         """Set the ids from chunk ``first`` on. Raises ``HoldstillError`` if the scratch space is full."""

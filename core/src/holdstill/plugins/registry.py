@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from holdstill.errors import HoldstillError, NoProvider, PluginError
+from holdstill.errors import HoldstillError, NoProvider, PluginError, UsageError
 from holdstill.model.blockmap import BlockMap, WholeVolume
 from holdstill.model.choices import ANY_PROVIDER
 from holdstill.model.extents import Extents
@@ -32,6 +32,7 @@ from holdstill.plugins.selection import (
     serving,
     the_answer,
     the_one,
+    unsettable,
 )
 from holdstill.plugins.shelf import Shelf, expect, fault
 from holdstill.spi.activation import Activation
@@ -277,6 +278,11 @@ class Plugins:
         help_ = remedy(self._shelf.broken, "modes", mode.value)
         called = "" if name == ANY_PROVIDER else f" called {name}"
         return nobody(f"no installed provider{called} holds a volume by {mode.value}", volume.facts.path, help_)
+
+    def unsettable(self, settings: Iterable[str]) -> list[UsageError]:
+        """What is wrong with these names in ``provider-settings``: nobody has them who is installed."""
+        errors = (unsettable(self._shelf.plugins, self._shelf.broken, name) for name in settings)
+        return [error for error in errors if error is not None]
 
     # --- storage and restore --------------------------------------------------------------------
 

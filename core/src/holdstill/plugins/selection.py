@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import attrs
 
-from holdstill.errors import AmbiguousProvider, NoProvider
+from holdstill.errors import AmbiguousProvider, NoProvider, UsageError
 from holdstill.model.volume import FilesystemFacts
-from holdstill.plugins.catalogue import claims, would_help
+from holdstill.plugins.catalogue import claims, owner_of, would_help
 from holdstill.plugins.loading import BrokenPlugin, Origin
 from holdstill.spi.machine import Machine
 from holdstill.spi.provider import ProviderInfo
@@ -99,6 +99,30 @@ def remedy(broken: Iterable[BrokenPlugin], talent: str, wanted: str) -> str:
         if wreck.origin.distribution == helper.distribution:
             return f"{helper.distribution} is installed, but its plugin cannot be used: {wreck.reason}"
     return f"install {helper.distribution}"
+
+
+def unsettable(plugins: Iterable[Plugin], broken: Iterable[BrokenPlugin], setting: str) -> UsageError | None:
+    """The error of a ``provider.setting`` that nobody who is installed has; None if somebody does."""
+    provider, _, own = setting.partition(".")
+    known = {plugin.info.name: plugin.info.settings for plugin in plugins}
+    if own in known.get(provider, ()):
+        return None
+    for wreck in broken:
+        if wreck.origin.name == provider:
+            return UsageError(f"the provider {provider} cannot be used: {wreck.reason}")
+    if provider in known:
+        there = [f"{provider}.{each}" for each in known[provider]]
+        message = f"{provider} has no setting {own!r}" if there else f"nothing can be set of {provider}"
+    else:
+        there = [f"{name}.{each}" for name, settings in known.items() for each in settings]
+        message = f"no provider called {provider!r} is installed, so {setting} would have no effect"
+        if owner := owner_of(provider):
+            return UsageError(message, next_step=f"install {owner}")
+    import difflib  # only here: every backup waits for what is loaded above
+
+    near = difflib.get_close_matches(setting, there, 1)
+    what_there_is = f"did you mean {near[0]}?" if near else f"there is: {', '.join(there) or 'none'}"
+    return UsageError(message, next_step=what_there_is)
 
 
 def nobody(message: str, subject: str, help_: str) -> NoProvider:

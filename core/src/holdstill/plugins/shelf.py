@@ -42,6 +42,8 @@ class Shelf:
             answers = caller(**arguments)
         except HoldstillError:
             raise
+        except ModuleNotFoundError as error:
+            raise incomplete(plugin, hook, error) from error
         except Exception as error:
             raise fault(plugin.origin, f"{hook} failed: {type(error).__name__}: {error}") from error
         if len(answers) > 1:
@@ -88,6 +90,18 @@ def expect(plugin: Plugin, hook: str, expected: type | UnionType, answer: object
         return answer
     wanted = getattr(expected, "__name__", expected)
     raise fault(plugin.origin, f"{hook} returned {type(answer).__name__}, not {wanted}")
+
+
+def incomplete(plugin: Plugin, hook: str, error: ModuleNotFoundError) -> PluginError:
+    """The error of a plugin that lacks a package of others; one that lacks a part of its own is broken."""
+    origin, missing = plugin.origin, (error.name or "").partition(".")[0]
+    if not missing or missing == getattr(plugin.module, "__name__", "").partition(".")[0]:
+        return fault(origin, f"{hook} failed: {type(error).__name__}: {error}")
+    return PluginError(
+        f"it needs the Python package {missing!r}, which is not installed",
+        subject=str(origin),
+        next_step=f"pip install '{origin.distribution}'",
+    )
 
 
 def fault(origin: Origin, what: str) -> PluginError:

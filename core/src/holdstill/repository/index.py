@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, Final
@@ -17,6 +18,7 @@ from holdstill.errors import HoldstillError
 from holdstill.repository import layout, packs, runs
 from holdstill.repository.layout import ID_SIZE, BlobKind
 from holdstill.repository.pack_table import KnownPack, PackTable
+from holdstill.repository.parts import Part, Recent
 from holdstill.repository.rows import Rows
 from holdstill.repository.runs import ROW, Places, Run, Table
 
@@ -30,10 +32,6 @@ NewFile = Callable[[], IO[bytes]]
 
 #: what ``locate`` hands back: the row, which pack, where in it, and the row's number in the index
 _FOUND: Final = np.dtype([*ROW.descr, ("pack", "<u4"), ("ordinal", "<u4")])
-#: so many rows on disk are held in memory as well
-_LITTLE: Final = 1 << 16
-#: tables smaller than this are merged whatever their sizes
-_SMALL: Final = 4096
 #: so many rows are held in memory before they go to disk
 SPILL: Final = 1 << 18
 #: a run on disk is joined with those after it once they have this share of its rows
@@ -64,68 +62,6 @@ class Place:
     """The row's number in this index: small, and its own for ever."""
 
 
-@attrs.frozen
-class _Part:
-    """Following rows of the index, in memory or in a run."""
-
-    first: int
-    tables: tuple[Table | Run, ...]
-    held: NDArray[Any] | None
-    """The rows, if they are in memory."""
-    run: Run | None = None
-    """Where they are, or were read from."""
-
-    def rows(self, wheres: Places) -> NDArray[Any]:
-        if self.held is not None:
-            found: NDArray[Any] = self.held[wheres]
-            return found
-        assert self.run is not None
-        return self.run.rows(wheres)
-
-    def span(self, first: int, count: int) -> Rows:
-        start = first - self.first
-        if self.held is not None:
-            return runs.unplaced(self.held[start : start + count])
-        assert self.run is not None
-        return self.run.span(start, count)
-
-    @classmethod
-    def of(cls, run: Run, first: int) -> _Part:
-        """What is little is held in memory."""
-        if run.count > _LITTLE:
-            return cls(first, (run,), None, run)
-        return cls(first, (run.table(),), run.all(), run)
-
-
-@attrs.define
-class _Recent:
-    """The rows that are in memory: they grow in place, so that who looks at a part of them is not disturbed."""
-
-    first: int
-    rows: NDArray[Any] = attrs.field(factory=lambda: np.zeros(0, dtype=ROW))
-    tables: tuple[Table, ...] = ()
-    count: int = 0
-
-    def add(self, stored: Rows) -> Table:
-        start, self.count = self.count, self.count + len(stored)
-        if self.count > len(self.rows):
-            room = max(self.count, 2 * len(self.rows), 64) - start
-            self.rows = np.concatenate((self.rows[:start], np.zeros(room, dtype=ROW)))
-        runs.placed(stored, self.rows[start : self.count])
-        return Table(runs.prefixes_of(stored), np.arange(start, self.count, dtype=np.uint32))
-
-    def sort_in(self, fresh: list[Table]) -> None:
-        """A few sorted tables of falling size, merged as they grow: adding costs little."""
-        tables = [*self.tables, Table.of(fresh)]
-        while len(tables) > 1 and tables[-2].wheres.size < max(2 * tables[-1].wheres.size, _SMALL):
-            last = tables.pop()
-            tables[-1] = Table.of([tables[-1], last])
-        self.tables = tuple(tables)
-
-    def part(self) -> _Part:
-        return _Part(self.first, self.tables, self.rows[: self.count])
-
-
 class Index:
     """All rows that are known. Looking is thread-safe, also while a pack is added; adding is serialised.
 
@@ -146,12 +82,14 @@ class Index:
         self.packs = PackTable() if known is None else known
         self._folder = folder
         self._pack_extra = pack_extra
-        self.new_file: NewFile | None = None if folder is None else self.scratch_file
-        """Makes the files of runs; without it all rows stay in memory."""
+        self.new_file: NewFile | None = None
+        """Makes the files of runs; without it they are scratch files in the folder."""
         self.runs = tuple(on_disk)
+        self._open = weakref.WeakSet(self.runs)
+        """Every run that somebody may still look into."""
         self.row_count = sum(run.count for run in self.runs)
-        self._recent = _Recent(self.row_count)
-        self._parts: tuple[_Part, ...] = ()
+        self._recent = Recent(self.row_count)
+        self._parts: tuple[Part, ...] = ()
         self._lock = threading.Lock()
         self._sound = np.zeros(len(self.packs), dtype=np.bool_)
         self._unsound = np.zeros(len(self.packs), dtype=np.bool_)
@@ -173,7 +111,7 @@ class Index:
             if fresh:
                 self._recent.sort_in(fresh)
                 self._arrange()
-                if self._recent.count >= SPILL and self.new_file is not None:
+                if self._recent.count >= SPILL and self._folder is not None:
                     self._spill()
 
     def _take(self, key: str, stored: Rows) -> Table:
@@ -216,7 +154,7 @@ class Index:
         rows = self._recent.rows[: self._recent.count]
         run = self._written(lambda file: runs.write(file, rows))
         self.runs = (*self.runs, run)
-        self._recent = _Recent(self.row_count)
+        self._recent = Recent(self.row_count)
         if len(self.runs) > _MOST_RUNS:
             self._join()
         self._arrange()
@@ -234,10 +172,11 @@ class Index:
         self._arrange()
 
     def _written(self, write: Callable[[IO[bytes]], Run]) -> Run:
-        assert self.new_file is not None, "only an index with a place for files has runs"
         try:
-            with self.new_file() as file:
-                return write(file)
+            with (self.new_file or self._scratch_file)() as file:
+                run = write(file)
+                self._open.add(run)
+                return run
         except OSError as error:
             raise HoldstillError(
                 f"the index cannot be written: {error.strerror}",
@@ -245,15 +184,21 @@ class Index:
                 next_step="make room there, or set HOLDSTILL_STATE to a folder that has some and that you may write to",
             ) from error
 
-    def scratch_file(self) -> IO[bytes]:
+    def close(self) -> None:
+        """Let go of all files. Nothing may be looked for afterwards."""
+        for run in list(self._open):
+            run.close()
+
+    def _scratch_file(self) -> IO[bytes]:
         """A file without a name, which goes with the process. Raises OSError."""
+        assert self._folder is not None, "only an index with a place for files has runs"
         return tempfile.TemporaryFile(dir=self._folder)
 
     def _arrange(self) -> None:
         known = {part.run: part for part in self._parts if part.run is not None}
         parts, first = [], 0
         for run in self.runs:
-            parts.append(known[run] if run in known else _Part.of(run, first))
+            parts.append(known[run] if run in known else Part.of(run, first))
             first += run.count
         self._parts = (*parts, self._recent.part())
 
@@ -298,7 +243,7 @@ class Index:
                     return seen, chosen
         return seen, chosen
 
-    def _found(self, part: _Part, wheres: Places) -> tuple[Rows, Flags]:
+    def _found(self, part: Part, wheres: Places) -> tuple[Rows, Flags]:
         """The rows at these places, and which of them are still what they were when they were taken in."""
         found = runs.widened(part.rows(wheres), _FOUND)
         found["ordinal"] = ordinals = wheres.astype(np.int64) + part.first

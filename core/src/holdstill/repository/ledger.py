@@ -201,8 +201,7 @@ class Ledger:
             raise Damaged(
                 "this host has read another ledger: the repository was set back, or lost what it had",
                 subject=layout.ledger_key(self.end),
-                next_step="Do not write to this repository; run verify. If it was set back on purpose, remove what this"
-                " host keeps of it: the folder `repositories` of the state folder.",
+                next_step="Do not write to it; run verify. If that was meant to be, run `holdstill accept`.",
             )
 
     def _now(self, key: str) -> bytes | None:

@@ -22,7 +22,7 @@ from holdstill.spi.target import Target
 OnDamage = Callable[[Damaged | FormatTooNew], None]
 
 
-@attrs.define
+@attrs.define(eq=False)
 class Shelf:
     """Index segments and packs of one target, taken into one index. Each segment is read once."""
 

@@ -15,7 +15,7 @@ import secrets
 import struct
 import sys
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -59,7 +59,7 @@ class LocalIndex:
             if descriptor is not None:
                 index.new_file = self._new_file
             yield index, naming
-            index.new_file = index.scratch_file
+            index.new_file = None
             if descriptor is not None and len(naming.segments) > before:
                 self._keep(index, naming)
         finally:
@@ -88,28 +88,38 @@ class LocalIndex:
         return (self.folder / f"{_RUN}{secrets.token_hex(8)}").open("x+b")
 
     def _loaded(self, listed: Collection[str]) -> tuple[Index, Naming]:
-        fresh = Index(self.scratch), Naming()
+        with ExitStack() as unless_used:
+            found = self._read_runs(listed, unless_used)
+            if found is not None:
+                unless_used.pop_all()
+                return found
+        return Index(self.scratch), Naming()
+
+    def _read_runs(self, listed: Collection[str], unless_used: ExitStack) -> tuple[Index, Naming] | None:
+        """What is kept, if it is of use. What ``unless_used`` does closes the runs."""
         try:
             head, body = _read(self.folder / _CATALOGUE, self.repository)
             size = head["packs"] * PACK.itemsize
             table = np.frombuffer(body[:size], dtype=PACK)
             naming = Naming(head["segments"], np.frombuffer(body[size:], dtype=np.uint32).reshape(-1, 2)).only(listed)
-            runs = [self._run(name, count) for name, count in head["runs"]]
+            runs = [self._run(name, count, unless_used) for name, count in head["runs"]]
         except (OSError, HoldstillError, ValueError, KeyError, TypeError):
-            return fresh
+            return None
         named = naming.named(len(table))
         rows = table["rows"].astype(np.int64)
         if 2 * rows[named].sum() < rows.sum():
-            return fresh  # mostly of packs that are gone
+            return None  # mostly of packs that are gone
         index = Index(self.scratch, PackTable(table), runs)
         with suppress(HoldstillError):
             if index.holds_together():
                 return index, naming
-        return fresh
+        return None
 
-    def _run(self, name: str, count: int) -> Run:
+    def _run(self, name: str, count: int, unless_used: ExitStack) -> Run:
         with (self.folder / name).open("rb") as file:
-            return Run(file, count)
+            run = Run(file, count)
+        unless_used.callback(run.close)
+        return run
 
     def _keep(self, index: Index, naming: Naming) -> None:
         """What cannot be written is not kept; nobody depends on it."""
@@ -124,7 +134,7 @@ class LocalIndex:
         except (OSError, HoldstillError):
             self.forget()
         finally:
-            index.new_file = index.scratch_file
+            index.new_file = None
 
     def _write(self, index: Index, naming: Naming, runs: list[tuple[str, int]]) -> None:
         head = {

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import itertools
 import platform
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+from weakref import WeakSet
 
 from holdstill.errors import Damaged, FormatTooNew, ImageMissing, ObjectMissing, RepositoryError, WriteOnly
 from holdstill.model.image import Image
@@ -42,7 +45,9 @@ LATEST: Final = "latest"
 
 
 class Repository:
-    """One repository on one target. Holds no connection of its own: whoever opened the target closes it."""
+    """One repository on one target. Holds no connection of its own: whoever opened the target closes it. ``close`` lets
+    go of the files of this host.
+    """
 
     def __init__(
         self, target: Target, config: Config, unlocked: Unlocked | None = None, place: Path | None = None
@@ -52,7 +57,11 @@ class Repository:
         """
         self.target = target
         self._place = place
-        self._kept = None if place is None else KeptObjects(place / config.repository_id / "objects")
+        # Two copies of one repository have one id, and may go different ways.
+        here = hashlib.sha256(target.url.encode(errors="surrogateescape")).hexdigest()[:32]
+        self._own = None if place is None else place / f"{config.repository_id}-{here}"
+        self._kept = None if self._own is None else KeptObjects(self._own / "objects")
+        self._shelves: WeakSet[Shelf] = WeakSet()
         self.config = config
         self.unlocked = unlocked
         self.sealing = PLAIN if unlocked is None else Sealed(unlocked.ring)
@@ -197,15 +206,27 @@ class Repository:
         """Of these writers those that have shown no sign of life for so long that they are taken for dead: of what this
         host has seen when it asked this before.
         """
-        if self._place is None:
+        if self._own is None:
             return []
-        silence = Silence(self._place / self.config.repository_id / "silence")
+        silence = Silence(self._own / "silence")
         return silence.look(undecided, lambda number: count_of(self.target, self.digests, number), time.time())
 
     def keep(self) -> None:
         """What was read is known to the next run of this host."""
         if self._kept is not None:
             self._kept.close()
+
+    def close(self) -> None:
+        """Let go of every file of this host that was opened to read or write here; nothing is read or written after."""
+        for shelf in list(self._shelves):
+            shelf.index.close()
+        self.keep()
+
+    def forget_kept(self) -> None:
+        """Remove what this host keeps of it."""
+        self.close()
+        if self._own is not None:
+            shutil.rmtree(self._own, ignore_errors=True)
 
     def _listed_keys(self) -> Iterator[tuple[str, int]]:
         listing = self.target.list(IMAGES)
@@ -242,14 +263,14 @@ class Repository:
 
     def shelf(self, *, local: bool) -> Shelf:
         """An empty index to be filled; ``local``: with what this host has read before."""
-        extra = self.digests.sealing.pack_extra
-        if self._place is None:
-            return Shelf(self.target, self.digests, Index(pack_extra=extra))
-        own, identity = self._place / self.config.repository_id, self.config.repository_id
+        known = None
         # Who told what of a sealed repository is not kept: there every segment is read.
-        may = local and self.unlocked is None
-        known = LocalIndex(own / "index", identity, self._place) if may else None
-        return Shelf(self.target, self.digests, Index(self._place, pack_extra=extra), known)
+        if local and self.unlocked is None and self._own is not None and self._place is not None:
+            known = LocalIndex(self._own / "index", self.config.repository_id, self._place)
+        index = Index(self._place, pack_extra=self.digests.sealing.pack_extra)
+        shelf = Shelf(self.target, self.digests, index, known)
+        self._shelves.add(shelf)
+        return shelf
 
     def reader_of(self, shelf: Shelf, ways: Iterable[Callable[[], object]] = ()) -> BlobReader:
         """A reader of what is on the shelf; ``ways`` put more there when something is missed. Raises ``WriteOnly``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from typing import IO, Any, Final
 
 import attrs
@@ -78,11 +79,15 @@ class Run:
         if file.seek(0, os.SEEK_END) != count * ROW_SIZE:
             raise ValueError("the run has a wrong size")
         self._file = os.dup(file.fileno())
-        weakref.finalize(self, os.close, self._file)
-        fence = [self._checked(block).prefixes[::_BLOCK].copy() for block in self._blocks(0, count)]
-        self._fence: Words = np.concatenate(fence)
-        if (self._fence[1:] < self._fence[:-1]).any():
-            raise self._broken(_DISORDER)
+        self.close = weakref.finalize(self, os.close, self._file)
+        """Let go of the file; harmless to repeat. Nothing may be looked for afterwards."""
+        with ExitStack() as unless_sound:
+            unless_sound.callback(self.close)
+            fence = [self._checked(block).prefixes[::_BLOCK].copy() for block in self._blocks(0, count)]
+            self._fence: Words = np.concatenate(fence)
+            if (self._fence[1:] < self._fence[:-1]).any():
+                raise self._broken(_DISORDER)
+            unless_sound.pop_all()
 
     def find(self, wanted: Words) -> tuple[Which, Places]:
         """As ``Table.find``, in one pass over the table however many are wanted: what is near to each other is read

@@ -23,6 +23,8 @@ class ProviderInfo:
     """File systems whose used blocks it reads, as ``FilesystemFacts.name`` spells them."""
     modes: tuple[str, ...] = ()
     """Modes it can hold a volume in."""
+    settings: tuple[str, ...] = ()
+    """What may be set of it in ``provider-settings``; the values are its own business (``HoldRequest.settings_of``)."""
     applies_here: bool = True
     """Is this its operating system?"""
     because: str = ""

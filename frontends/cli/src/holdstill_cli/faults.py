@@ -21,6 +21,12 @@ class OutOfMemory(HoldstillError):
     id = "memory"
 
 
+class PackageMissing(HoldstillError):
+    """Something that holdstill cannot do without is not installed."""
+
+    id = "package"
+
+
 class Bug(HoldstillError):
     """Our mistake."""
 
@@ -34,6 +40,11 @@ def told(fault: BaseException) -> HoldstillError:
             return fault
         case MemoryError():
             return OutOfMemory("there is not enough memory", next_step="run it where about 300 MiB more are free")
+        case ModuleNotFoundError() if fault.name and not fault.name.startswith("holdstill"):
+            package = fault.name.partition(".")[0]
+            return PackageMissing(
+                f"the Python package {package!r} is not installed", next_step="pip install 'holdstill[linux]'"
+            )
         case OSError():
             subject = os.fsdecode(fault.filename) if isinstance(fault.filename, (str, bytes)) else ""
             return SystemFault((fault.strerror or str(fault) or type(fault).__name__).lower(), subject=subject)

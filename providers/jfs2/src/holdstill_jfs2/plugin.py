@@ -13,6 +13,7 @@ from holdstill.spi.restore import RestoreTarget
 from holdstill.spi.runner import Runner
 from holdstill.spi.still import Freeze, HoldRequest, Still
 from holdstill.spi.volume import Volume
+from holdstill_jfs2.settings import KNOWN
 
 API: Final = 0
 
@@ -25,6 +26,7 @@ def provider_info() -> ProviderInfo:
         name="jfs2",
         summary="snapshots and freezes of JFS2 on AIX",
         modes=("snapshot", "freeze"),
+        settings=tuple(KNOWN),
         applies_here=here,
         systems=("aix",),
         because="" if here else f"JFS2 is of AIX only, and this is {sys.platform}",

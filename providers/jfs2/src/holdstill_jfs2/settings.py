@@ -9,7 +9,7 @@ import attrs
 from holdstill.spi.still import HoldRequest
 
 NAME: Final = "jfs2"
-_KNOWN: Final = {"extents": ("fscntl",), "snapshot": ("external", "internal")}
+KNOWN: Final = {"extents": ("fscntl",), "snapshot": ("external", "internal")}
 
 
 @attrs.frozen
@@ -24,5 +24,5 @@ class Settings:
     @classmethod
     def of(cls, request: HoldRequest) -> Settings:
         """Raises ``UsageError`` for what there is not."""
-        said = request.settings_of(NAME, _KNOWN)
+        said = request.settings_of(NAME, KNOWN)
         return cls("extents" in said, said.get("snapshot") == "internal")

@@ -26,6 +26,7 @@ class Plugin:
         schemes: Sequence[str] = (),
         filesystems: Sequence[str] = (),
         modes: Sequence[str] = (),
+        settings: Sequence[str] = (),
         applies_here: bool = True,
         systems: Sequence[str] = (),
         **answers: Any,
@@ -36,6 +37,7 @@ class Plugin:
             schemes=tuple(schemes),
             filesystems=tuple(filesystems),
             modes=tuple(modes),
+            settings=tuple(settings),
             applies_here=applies_here,
             systems=tuple(systems),
         )

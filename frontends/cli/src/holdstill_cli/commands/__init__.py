@@ -31,6 +31,7 @@ _FILES: Final = {
     "providers": "providers",
     "target": "target",
     "recover": "recover",
+    "accept": "accept",
     "compat": "compat",
     "completion": "completion",
 }
