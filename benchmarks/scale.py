@@ -33,8 +33,8 @@ from holdstill.repository.verify import verify
 from holdstill_storage.local import LocalTarget
 from holdstill_testing.conversations import Agreeing
 
-#: chunks that the pipeline asks for at once
-TOGETHER = 4
+#: chunks of a region, which the pipeline asks for at once
+TOGETHER = 16
 
 
 class Counting(LocalTarget):
