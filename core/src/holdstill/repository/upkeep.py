@@ -30,7 +30,7 @@ def prune(
     """Forget what the policy does not keep, and give back what no image needs. Asks ``prune.go``, cost shown before.
 
     Raises ``ClockDoubtful`` (of each volume the time of some image is in doubt), ``Declined``, ``ImageMissing`` (one
-    that was to be kept went meanwhile), ``Cancelled``, ``Damaged`` (an image cannot be read, so nothing is deleted), and
+    that was to be kept went meanwhile), ``Cancelled``, ``Damaged`` (an image cannot be read: nothing is deleted), and
     what the target raises.
     """
     work = Prune(repository, talk.tell, talk.cancelled, request.repack_below, request.fence, kept)
