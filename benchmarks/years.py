@@ -53,6 +53,8 @@ class Years:
     _random: np.random.Generator = attrs.field(factory=lambda: np.random.default_rng(7))
     _pages: set[tuple[BlobKind, bytes]] = attrs.field(factory=set)
     _meta: PackBuilder = attrs.field(factory=PackBuilder)
+    _named: list[tuple[str, Rows]] = attrs.field(factory=list)
+    """The packs of the image that is being made, and their rows."""
     _entries: list[bytes] = attrs.field(factory=list)
     """Of the ledger, those that are in no roll yet."""
 
@@ -81,8 +83,8 @@ class Years:
         """An image of the volume as it is, whose ``fresh`` chunks are stored in packs of its own."""
         self.images += 1
         number, nonce = self.images, self._name()
-        named = [(layout.pack_key(number, self._name()), rows) for rows in fresh]
-        for key, rows in named:
+        self._named = [(layout.pack_key(number, self._name()), rows) for rows in fresh]
+        for key, rows in self._named:
             self._write_hollow(key, rows)
         digests, config = self.repository.digests, self.repository.config
         chunks = TreeBuilder(self, digests, config.fanout)
@@ -93,11 +95,8 @@ class Years:
         writer.add(Extents.whole(used * config.chunk_size))
         trees = chunks.finish(), writer.finish()
         if self._meta.count:
-            key = layout.pack_key(number, self._name())
-            named.append((key, self._meta.rows()))
-            self._write(key, self._meta.seal(digests, key))
-            self._meta = PackBuilder()
-        keys = [self._write_segment(number, part) for part in _parts(named)]
+            self._write_meta()
+        keys = [self._write_segment(number, part) for part in _parts(self._named)]
         entry = {"type": "begin", "nonce": nonce, "host": volume.name, "kind": "backup"}
         entry["commit"] = layout.commit_key(number, nonce)
         self._begin(number, entry)
@@ -116,11 +115,19 @@ class Years:
         return encoded_blob(self.repository.digests, kind, blob_id, len(buffer), (Codec.RAW, bytes(buffer)))
 
     def add(self, kind: BlobKind, blobs: Sequence[Encoded]) -> int:
-        """All pages of an image lie in one pack, or in a few."""
+        """The pages of an image lie in one pack, or in a few."""
         for blob in blobs:
             self._pages.add((kind, blob.id))
             self._meta.add(blob)
+            if self._meta.size >= self.repository.config.pack_size:
+                self._write_meta()
         return len(blobs)
+
+    def _write_meta(self) -> None:
+        key = layout.pack_key(self.images, self._name())
+        self._named.append((key, self._meta.rows()))
+        self._write(key, self._meta.seal(self.repository.digests, key))
+        self._meta = PackBuilder()
 
     # --- files --------------------------------------------------------------------------------------
 

@@ -105,9 +105,13 @@ def test_a_folder_that_went_is_no_missing_object(url, tmp_path):
 
 
 def test_nobody_there_is_an_error_that_may_pass(url, ssh_server):
-    with opened(url.replace(f":{ssh_server.port}", ":1")) as target, pytest.raises(TargetError, match="tried") as told:
+    waits = []
+    patience = Patience(deadline=60, limit=20, clock=lambda: sum(waits), sleep=waits.append)
+    nobody = SftpTarget(urls.parse(url.replace(f":{ssh_server.port}", ":1")), patience)
+    with Persistent(nobody, patience) as target, pytest.raises(TargetError, match="tried") as told:
         target.get("config")
     assert told.value.is_retryable
+    assert len(waits) > 3
 
 
 @pytest.mark.parametrize(

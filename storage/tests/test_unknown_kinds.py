@@ -1,6 +1,6 @@
 """File systems of which nothing is known: tried when a repository is made, refused with the reason, or used."""
 
-import time
+import threading
 
 import fsspec
 import pytest
@@ -21,15 +21,26 @@ class Decent(MemoryFileSystem):
 
 
 class Torn(Decent):
-    """Writes in place, and takes its time."""
+    """Writes in place, and is half done when the first reader comes along beside the writer of what was there."""
 
     protocol = "torn"
     store = {}  # noqa: RUF012
+    half_done = threading.Event()
+    seen = threading.Event()
 
     def pipe_file(self, path, value, mode="overwrite", **more):
-        super().pipe_file(path, value[: len(value) // 2])
-        time.sleep(0.02)
+        if self.exists(path) and not self.seen.is_set():
+            super().pipe_file(path, value[: len(value) // 2])
+            self.half_done.set()
+            self.seen.wait(timeout=20)
         super().pipe_file(path, value)
+
+    def cat_file(self, path, start=None, end=None, **more):
+        half = self.half_done.is_set()
+        found = super().cat_file(path, start, end, **more)
+        if half:
+            self.seen.set()
+        return found
 
 
 class Caching(Decent):
@@ -72,6 +83,8 @@ def _registered():
     for kind in (Decent, Torn, Caching, ReadOnly, Ranges):
         fsspec.register_implementation(kind.protocol, kind, clobber=True)
         kind.store.clear()
+    Torn.half_done.clear()
+    Torn.seen.clear()
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ SHORTCUTS = {
     "VOID_CLEANED": 1,
     "ROLL_EARLY -DROLL=2": 1,
     "ROLL_IS_END -DROLL=1": 1,
+    "ROLL_DROPS -DROLL=2": 1,
 }
 
 

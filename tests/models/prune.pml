@@ -34,10 +34,15 @@ short closed = 0;       /* packs that some list names; lists are never withdrawn
 mtype commits[SLOTS];   /* what stands at the commit key of each BEGIN */
 #ifdef ROLL
 bool rolled = false;    /* is there a roll of the first ROLL entries? */
-bool in_roll[SLOTS];    /* what it says of them */
+bool in_roll[SLOTS];    /* which of them it calls a BEGIN */
+short early[ROLL];      /* the packs that each of them lists, */
+short late = 0;         /* those that the others list, */
+short in_roll_closed = 0;   /* and those that the roll says are listed */
 #define BEGINS(k) ((rolled && k < ROLL) -> in_roll[k] : begins[k])
+#define CLOSED (rolled -> (in_roll_closed | late) : closed)
 #else
 #define BEGINS(k) begins[k]
+#define CLOSED closed
 #endif
 short exist = 3;        /* packs that are there */
 short rows = 3;         /* packs that some row ever named */
@@ -69,10 +74,10 @@ proctype Writer() {
 again:
     left--;
 #ifdef NO_RECHECK
-    known_closed = closed;
+    known_closed = CLOSED;
     begin_writing();
 #else
-    atomic { known_closed = closed; begin_writing() }
+    atomic { known_closed = CLOSED; begin_writing() }
 #endif
     relied = rows & ~known_closed;
     if
@@ -111,7 +116,14 @@ proctype Roller() {
     end >= ROLL;
 #endif
     do
-    :: k < ROLL -> in_roll[k] = begins[k]; k++
+    :: k < ROLL ->
+        in_roll[k] = begins[k];
+#ifdef ROLL_DROPS
+        in_roll_closed = in_roll_closed | (early[k] & exist);
+#else
+        in_roll_closed = in_roll_closed | early[k];
+#endif
+        k++
     :: else -> break
     od;
     rolled = true
@@ -134,7 +146,13 @@ proctype Pruner() {
 #ifdef VIEW_EARLY
     view = closed | candidates;
 #endif
-    atomic { c = end; end++; closed = closed | candidates }
+    atomic {
+        c = end; end++; closed = closed | candidates
+#ifdef ROLL
+        ;
+        if :: c < ROLL -> early[c] = candidates :: else -> late = late | candidates fi
+#endif
+    }
     k = 0;
 #ifdef ROLL_IS_END
     byte last = (rolled -> ROLL : c);   /* what follows the roll is not looked at */
@@ -184,7 +202,7 @@ proctype Pruner() {
     view = candidates;
 #endif
 #if !defined(COUNT_CLOSED) && !defined(VIEW_EARLY)
-    view = closed;
+    view = CLOSED;
 #endif
     if
     :: !needed || (rows & ~view) != 0 -> doomed = candidates

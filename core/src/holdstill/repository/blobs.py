@@ -103,6 +103,10 @@ class BlobReader:
         """
         return trees.walk(self, self._fanout, tree, kind)
 
+    def page_id(self, ids: bytes) -> bytes:
+        """The id of the page that lists these."""
+        return self._digests.blob_id(BlobKind.PAGE, ids)
+
     def map(self, image: Image) -> Iterator[Extents]:
         """The image's block map, piece by piece, ascending. Raises ``Damaged``."""
         return trees.map_of(self, self._fanout, image)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Container, Iterator
 from typing import Final
 
 import attrs
@@ -81,7 +81,7 @@ class Checks:
         parts = envelope.seal(self._repository.digests, ObjectKind.CHECK, key, body)
         self._repository.target.put(key, parts)
 
-    def tidy(self, packs: Collection[str]) -> None:
+    def tidy(self, packs: Container[str]) -> None:
         """Delete those that newer ones say everything of again. ``packs``: those that are still there."""
         current = {id(check) for check in self.of_image.values()}
         for key, check in self._by_key.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import numpy as np
 
-from holdstill.repository import envelope, layout, packs
+from holdstill.repository import envelope, packs
 from holdstill.repository.rows import STORED
 from holdstill.repository.standing import Preferring, Standing
 
@@ -37,15 +37,10 @@ def choose(standing: Standing, repack_below: float) -> Choice:
             np.add.at(used, fresh["pack"], fresh["encoded"].astype(np.int64) + STORED.itemsize)
     if standing.doubts > doubts:
         return choose(standing, repack_below)
-    unneeded, mostly_empty = [], []
-    for place in np.flatnonzero(flags).tolist():
-        split = layout.split_pack_key(index.packs[place].key)
-        if split is None or not standing.settled(split[0]):
-            continue
-        if used[place] == 0:
-            unneeded.append(place)
-        elif used[place] < repack_below * room_of(standing, place):
-            mostly_empty.append(place)
+    settled = np.isin(index.packs.table["number"], np.fromiter(standing.all_settled, dtype=np.uint64))
+    places = np.flatnonzero(flags[: len(settled)] & settled[: len(flags)])
+    unneeded, partly = places[used[places] == 0].tolist(), places[used[places] > 0].tolist()
+    mostly_empty = [place for place in partly if used[place] < repack_below * room_of(standing, place)]
     return Choice(tuple(unneeded), tuple(mostly_empty), int(used[mostly_empty].sum()))
 
 

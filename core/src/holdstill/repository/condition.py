@@ -10,6 +10,7 @@ import numpy as np
 from holdstill.errors import ObjectMissing
 from holdstill.repository.findings import Findings
 from holdstill.repository.index import Flags, Index
+from holdstill.repository.listing import Listing
 from holdstill.repository.rows import Rows
 from holdstill.spi.target import Target
 
@@ -39,19 +40,21 @@ class Condition:
 
     def not_gone(self) -> Flags:
         """All packs that should be there."""
-        return np.array([pack.key not in self.gone for pack in self.index.packs], dtype=np.bool_)
+        return ~self.index.packs.named(self.gone, ())
 
     def look_for_packs(
-        self, target: Target, listed: dict[str, int], may_be_gone: Callable[[str], bool], findings: Findings
+        self, target: Target, listed: Listing, may_be_gone: Callable[[str], bool], findings: Findings
     ) -> None:
         """Is every pack there, in the size that its rows imply? What the listing does not say is asked for."""
-        for place, pack in enumerate(self.index.packs):
+        packs = self.index.packs
+        right = listed.sizes(packs) == packs.table["size"]
+        for place in np.flatnonzero(~right).tolist():
             if self.index.stands_for_none(place):
                 self.pack_is_gone(place)
                 continue
+            pack = packs[place]
             try:
-                size = listed.get(pack.key, -1)
-                size = size if size == pack.size else target.size(pack.key)
+                size = target.size(pack.key)
             except ObjectMissing:
                 if may_be_gone(pack.key):
                     self.pack_is_gone(place)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
-from typing import Final
 
 import attrs
 import numpy as np
@@ -20,14 +18,11 @@ from holdstill.repository.index import Flags
 from holdstill.repository.layout import BlobKind
 from holdstill.repository.rows import Rows
 
-#: bytes of the digest that stands for a page
-_MARK: Final = 16
-
 
 @attrs.define
 class Coverage:
-    """Checks images one after the other against one index. Memory: a few pages, a flag for each pack, and a digest of
-    each page of which nothing is missing: most images of a volume share most of their pages.
+    """Checks images one after the other against one index. Memory: a few pages, a flag for each pack, and the id of
+    each page of which nothing is missing: it is read once, and most images of a volume share most of their pages.
     """
 
     _reader: BlobReader
@@ -39,7 +34,8 @@ class Coverage:
     """A flag for each pack: some image takes a chunk from it."""
     lost: dict[str, Extents] = attrs.field(factory=dict)
     """By image the bytes of the volume that cannot be restored."""
-    _whole: set[bytes] = attrs.field(factory=set)
+    _whole: dict[int, set[bytes]] = attrs.field(factory=dict)
+    """By size of chunks."""
 
     def __attrs_post_init__(self) -> None:
         self.needed = np.zeros(len(self._condition.index.packs), dtype=np.bool_)
@@ -51,13 +47,14 @@ class Coverage:
             self._findings.damage(damage, image.id)
 
         reached = 0
-        for first, count, ids in trees.walk(self._reader, self._fanout, image.chunks, BlobKind.CHUNK, hurt):
+        whole = self._whole.setdefault(image.chunk_size, set())
+        for first, count, ids in trees.walk(self._reader, self._fanout, image.chunks, BlobKind.CHUNK, hurt, whole):
             if self._cancelled():
                 raise Cancelled("the verification was ended")
             self._hurt_at(image, np.arange(reached, first))
             reached = first + count
-            if ids is not None:
-                self._check_page(image, first, ids)
+            if ids and self._is_whole(image, first, ids):
+                whole.add(self._reader.page_id(ids))
             advance(count * image.chunk_size)
         self._hurt_at(image, np.arange(reached, image.chunks.count))
         try:
@@ -74,12 +71,9 @@ class Coverage:
             lost = Extents.of((first * step, end - first * step))
             self.lost[image.id] = self.lost.get(image.id, Extents.none()).union(lost)
 
-    def _check_page(self, image: Image, first: int, ids: bytes) -> None:
+    def _is_whole(self, image: Image, first: int, ids: bytes) -> bool:
+        """Is all there that the page lists, as long as it must be inside of a volume? Notes what is not."""
         each = np.frombuffer(ids, dtype=f"V{layout.ID_SIZE}")
-        last = first + len(each) == image.chunks.count  # its last chunk may be short
-        mark = hashlib.blake2b(ids, key=b"%d" % image.chunk_size, digest_size=_MARK).digest()
-        if mark in self._whole and not last:
-            return
         places = np.array(trees.filled(ids), dtype=np.int64)
         wanted = each[places]
         seen, rows = self._condition.index.locate(BlobKind.CHUNK, wanted.tobytes(), self._condition.good)
@@ -87,8 +81,8 @@ class Coverage:
         for at in np.flatnonzero(~seen):
             self._blame(image, wanted[at].tobytes())
         self._hurt_at(image, first + places[~seen])
-        if self._check_lengths(image, first + places[seen], rows[seen]) and seen.all() and not last:
-            self._whole.add(mark)
+        self._check_lengths(image, first + places[seen], rows[seen])
+        return bool(seen.all() and (rows["plain"] == image.chunk_size).all())
 
     def _blame(self, image: Image, chunk: bytes) -> None:
         """No good copy of this chunk: whose fault is it?"""
@@ -101,14 +95,11 @@ class Coverage:
             key = layout.commit_key(image.number, image.id)
             self._findings.add(key, "chunks that it needs are in no pack", image.id)
 
-    def _check_lengths(self, image: Image, chunks: Offsets, rows: Rows) -> bool:
-        """Are they as long as they must be there?"""
+    def _check_lengths(self, image: Image, chunks: Offsets, rows: Rows) -> None:
         size, step = image.volume.size, image.chunk_size
-        if (rows["plain"] == np.minimum(size - chunks * step, step)).all():
-            return True
-        key = layout.commit_key(image.number, image.id)
-        self._findings.add(key, "chunks that it needs have a wrong length", image.id)
-        return False
+        if (rows["plain"] != np.minimum(size - chunks * step, step)).any():
+            key = layout.commit_key(image.number, image.id)
+            self._findings.add(key, "chunks that it needs have a wrong length", image.id)
 
 
 def _runs(indices: Offsets) -> Iterator[tuple[int, int]]:

@@ -20,7 +20,7 @@ from holdstill.repository.layout import ID_SIZE, BlobKind
 from holdstill.repository.pack_table import KnownPack, PackTable
 from holdstill.repository.parts import Part, Recent
 from holdstill.repository.rows import Rows
-from holdstill.repository.runs import ROW, Places, Run, Table
+from holdstill.repository.runs import ROW, Places, Run
 
 __all__ = ["Flags", "Index", "KnownPack", "Place", "Usable", "mark_of"]
 
@@ -107,19 +107,18 @@ class Index:
     def add(self, found: Iterable[tuple[str, Rows]]) -> None:
         """Take in packs with all their rows; a pack that is known already is passed over."""
         with self._lock:
-            fresh = [self._take(key, stored) for key, stored in found if self.packs.place_of(key) is None]
+            fresh = []
+            for key, stored in found:
+                if self.packs.place_of(key) is None:
+                    size, count = packs.size_of(stored, self._pack_extra), len(stored)
+                    self.packs.append(key, size, count, self.row_count, mark_of(stored))
+                    self.row_count += count
+                    fresh.append(stored)
             if fresh:
-                self._recent.sort_in(fresh)
+                self._recent.sort_in(self._recent.add(fresh))
                 self._arrange()
                 if self._recent.count >= SPILL and self._folder is not None:
                     self._spill()
-
-    def _take(self, key: str, stored: Rows) -> Table:
-        self.packs.append(
-            key, packs.size_of(stored, self._pack_extra), int(stored.size), self.row_count, mark_of(stored)
-        )
-        self.row_count += int(stored.size)
-        return self._recent.add(stored)
 
     def supersede(self, place: int, stored: Rows) -> None:
         """What was believed of this pack, in an index that is all in memory or scratch, is wrong: these are its rows.
@@ -279,10 +278,9 @@ class Index:
         self._sound[: len(places)] &= ~places
         self._unsound[: len(places)] |= places
 
-    def use(self, place: int) -> None:
-        """Find again what is in this pack, if it was passed over."""
-        if place < len(self._unsound):
-            self._unsound[place] = False
+    def use(self, places: NDArray[np.int64]) -> None:
+        """Find again what is in these packs, if they were passed over."""
+        self._unsound[places[places < len(self._unsound)]] = False
 
     def start_over(self) -> None:
         """Find nothing in what is on disk; every pack may be taken in once more, at a new place."""

@@ -27,11 +27,8 @@ def join_segments(standing: Standing, deleted: set[int], kept: Kept) -> None:
     them.
     """
     index = standing.shelf.index
-    gone = deleted | {
-        place
-        for place, pack in enumerate(index.packs)
-        if standing.ledger.closed(pack.key) and standing.size_of(place) < 0
-    }
+    on_list = np.flatnonzero(standing.on_list()).tolist()
+    gone = deleted | {place for place in on_list if standing.size_of(place) < 0}
     old = _worth_replacing(standing, gone)
     if not old:
         return
@@ -68,7 +65,7 @@ def _worth_replacing(standing: Standing, gone: set[int]) -> dict[str, list[int]]
 
 
 def _rows(index: Index, places: list[int]) -> int:
-    return sum(index.packs[place].rows for place in places)
+    return int(index.packs.table["rows"][places].sum(dtype=np.int64))
 
 
 def _is_settled(standing: Standing, segment: str) -> bool:

@@ -12,6 +12,7 @@ from holdstill.repository import layout, packs, segments
 from holdstill.repository.digests import Digests
 from holdstill.repository.index import Flags, Index, mark_of
 from holdstill.repository.layout import INDEX, PACKS
+from holdstill.repository.listing import Listing
 from holdstill.repository.local_index import LocalIndex
 from holdstill.repository.naming import Naming
 from holdstill.repository.rows import Rows
@@ -93,8 +94,7 @@ class Shelf:
         self.naming.add(segment, places)
         if false:
             self._contradicted.add(segment)
-        for place in places:
-            self.index.use(place)
+        self.index.use(np.array(places, dtype=np.int64))
 
     def _agrees(self, pack: str, stored: Rows, signer: Signer) -> bool:
         """Are these the rows that we have of the pack, or that we may take? Notes who tells of it."""
@@ -143,32 +143,31 @@ class Shelf:
 
     def strangers(self) -> Flags:
         """A flag for each pack of the index: is it strange?"""
-        return np.array([pack.key in self.strange for pack in self.index.packs], dtype=np.bool_)
+        return self.index.packs.named(self.strange, ())
 
-    def listed_packs(self) -> dict[str, int]:
-        """Key and size (-1: not told) of every pack that LIST shows."""
-        return {listed.key: listed.size for listed in self.target.list(PACKS) if layout.split_pack_key(listed.key)}
+    def listed_packs(self) -> Listing:
+        """Every pack that LIST shows."""
+        return Listing(self.target.list(PACKS))
 
-    def latest_number(self, listed: dict[str, int]) -> int:
+    def latest_number(self, listed: Listing) -> int:
         """The highest number of a writer whose packs or segments were seen; 0 if none were."""
-        names = (*map(layout.split_segment_key, self._read), *map(layout.split_pack_key, listed))
-        return max((name[0] for name in names if name), default=0)
+        names = map(layout.split_segment_key, self._read)
+        return max([listed.latest, *(name[0] for name in names if name)])
 
-    def take_orphans(self, listed: dict[str, int], on_damage: OnDamage) -> None:
+    def take_orphans(self, listed: Listing, on_damage: OnDamage) -> None:
         """Packs that are there and that no segment named: their own footers say what they hold."""
-        for key in sorted(listed):
-            if (place := self.index.place_of(key)) is not None:
-                self.index.use(place)
-            else:
-                try:
-                    size = listed[key] if listed[key] >= 0 else self.target.size(key)
-                    stored, signer = packs.read_footer(self.target, self.digests, key, size)
-                    self._agrees(key, stored, signer)
-                    self.index.add([(key, stored)])
-                except ObjectMissing:
-                    continue
-                except (Damaged, FormatTooNew) as damage:
-                    on_damage(damage)
+        places = listed.places(self.index.packs)
+        self.index.use(places[places >= 0])
+        for key, told in listed.some(places < 0):
+            try:
+                size = told if told >= 0 else self.target.size(key)
+                stored, signer = packs.read_footer(self.target, self.digests, key, size)
+                self._agrees(key, stored, signer)
+                self.index.add([(key, stored)])
+            except ObjectMissing:
+                continue
+            except (Damaged, FormatTooNew) as damage:
+                on_damage(damage)
 
 
 def unheard(_: Damaged | FormatTooNew) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import struct
+from collections.abc import Sequence
 from typing import Final
 
 import attrs
@@ -68,6 +69,13 @@ def size_of(stored: Rows, extra: int) -> int:
     """How large the whole object is that holds these rows; ``extra`` is ``Sealing.pack_extra``."""
     blobs = int(stored["encoded"].sum(dtype=int))
     return envelope.HEADER.size + blobs + stored.size * STORED.itemsize + TRAILER_SIZE + extra
+
+
+def largest(stored: Rows, ends: Sequence[int], extra: int) -> int:
+    """How large the largest is of packs that hold these rows one after the other. ``ends``: 0, and where each ends."""
+    blobs = np.concatenate(([0], stored["encoded"].cumsum(dtype=np.int64)))[ends]
+    sizes = np.diff(blobs) + np.diff(ends) * STORED.itemsize
+    return envelope.HEADER.size + int(sizes.max(initial=0)) + TRAILER_SIZE + extra
 
 
 def read_footer(target: Target, digests: Digests, key: str, size: int) -> tuple[Rows, Signer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import attrs
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdstill.repository import runs
-from holdstill.repository.rows import Rows
+from holdstill.repository.rows import STORED, Rows
 from holdstill.repository.runs import ROW, Places, Run, Table
 
 #: so many rows on disk are held in memory as well
@@ -62,18 +63,19 @@ class Recent:
     tables: tuple[Table, ...] = ()
     count: int = 0
 
-    def add(self, stored: Rows) -> Table:
-        """Take in the rows of a pack; where they are."""
-        start, self.count = self.count, self.count + len(stored)
+    def add(self, packs: Sequence[Rows]) -> Table:
+        """Take in the rows of some packs; where they are."""
+        together = np.frombuffer(b"".join([stored.tobytes() for stored in packs]), dtype=STORED)
+        start, self.count = self.count, self.count + len(together)
         if self.count > len(self.rows):
             room = max(self.count, 2 * len(self.rows), 64) - start
             self.rows = np.concatenate((self.rows[:start], np.zeros(room, dtype=ROW)))
-        runs.placed(stored, self.rows[start : self.count])
-        return Table(runs.prefixes_of(stored), np.arange(start, self.count, dtype=np.uint32))
+        runs.placed(together, [len(stored) for stored in packs], self.rows[start : self.count])
+        return Table(runs.prefixes_of(together), np.arange(start, self.count, dtype=np.uint32))
 
-    def sort_in(self, fresh: list[Table]) -> None:
+    def sort_in(self, fresh: Table) -> None:
         """A few sorted tables of falling size, merged as they grow: adding costs little."""
-        tables = [*self.tables, Table.of(fresh)]
+        tables = [*self.tables, Table.of([fresh])]
         while len(tables) > 1 and tables[-2].wheres.size < max(2 * tables[-1].wheres.size, _SMALL):
             last = tables.pop()
             tables[-1] = Table.of([tables[-1], last])

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 
 import attrs
+import numpy as np
 
 from holdstill.errors import Cancelled, TargetDenied, TargetLocked
 from holdstill.model.events import Event, Noted, StageStarted
@@ -157,23 +158,20 @@ class Prune:
 
     def _on_lists(self) -> set[int]:
         """On any list, and there."""
-        packs = self.standing.shelf.index.packs
-        return {
-            place
-            for place, pack in enumerate(packs)
-            if self.standing.ledger.closed(pack.key) and self.standing.size_of(place) >= 0
-        }
+        listed = np.flatnonzero(self.standing.on_list()).tolist()
+        return {place for place in listed if self.standing.size_of(place) >= 0}
 
     def _result(self, gone: set[int], waiting: set[int], repacked: Repacked, *, dry_run: bool) -> PruneResult:
-        sizes = {place: self.standing.size_of(place) for place in range(len(self.standing.shelf.index.packs))}
-        kept = {place for place, size in sizes.items() if size >= 0} - gone
+        sizes = self.standing.sizes()
+        stay = sizes >= 0
+        stay[list(gone)] = False
         return PruneResult(
             deleted_packs=len(gone),
-            deleted_size=sum(sizes[place] for place in gone),
+            deleted_size=int(sizes[list(gone)].sum()),
             waiting_packs=len(waiting),
-            waiting_size=sum(sizes[place] for place in waiting),
-            kept_packs=len(kept),
-            kept_size=sum(sizes[place] for place in kept),
+            waiting_size=int(sizes[list(waiting)].sum()),
+            kept_packs=int(np.count_nonzero(stay)),
+            kept_size=int(sizes[stay].sum()),
             repack_read_size=repacked.read_size,
             repack_stored_size=repacked.stored_size,
             waits_for=tuple(

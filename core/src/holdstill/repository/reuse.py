@@ -13,6 +13,7 @@ from holdstill.repository.digests import Digests
 from holdstill.repository.index import Flags
 from holdstill.repository.layout import IMAGES, BlobKind
 from holdstill.repository.ledger import Ledger
+from holdstill.repository.listing import UNTOLD, Listing
 from holdstill.repository.loading import Shelf
 from holdstill.repository.records import Void
 from holdstill.repository.rows import Rows
@@ -22,7 +23,7 @@ from holdstill.spi.target import Target
 class Stock:
     """The packs of others, as they were when the writer began. ``locate`` is thread-safe."""
 
-    def __init__(self, shelf: Shelf, listed: dict[str, int], target: Target, digests: Digests) -> None:
+    def __init__(self, shelf: Shelf, listed: Listing, target: Target, digests: Digests) -> None:
         self._shelf = shelf
         self._count = len(shelf.index.packs)
         self._listed = listed
@@ -38,10 +39,11 @@ class Stock:
         """Leave out what the ledger closes, what LIST does not show in its right size, and what only strangers tell of:
         storing anew is safe.
         """
-        for place, pack in enumerate(self._shelf.index.packs[: self._count]):
-            size = self._listed.get(pack.key)
-            there = size in {pack.size, -1} and pack.key not in self._shelf.strange
-            self._open[place] = there and not ledger.closed(pack.key)
+        packs = self._shelf.index.packs
+        sizes = self._listed.sizes(packs)
+        there = (sizes == packs.table["size"]) | (sizes == UNTOLD)
+        closed = packs.named(ledger.closed_packs, ledger.closed_numbers)
+        self._open = (there & ~self._shelf.strangers() & ~closed)[: self._count]
 
     def locate(self, kind: BlobKind, ids: bytes) -> tuple[Flags, Rows]:
         """See ``Index.locate``: the oldest rows that may be relied on; whoever asks relies on them."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from holdstill.model.buffers import Buffer
 from holdstill.repository.codecs import Codec
 from holdstill.repository.digests import Digests
-from holdstill.repository.layout import ID_SIZE, LARGEST_BLOB, LARGEST_PACK, BlobKind
+from holdstill.repository.layout import ID_SIZE, LARGEST_BLOB, BlobKind
 
 Rows = NDArray[np.void]
 
@@ -62,7 +62,7 @@ def head(blob_id: bytes, kind: int, codec: int, plain: int, encoded: int) -> byt
 
 
 def parse(data: Buffer) -> Rows | None:
-    """The rows in ``data``, or None if they cannot be a pack's rows (sizes, a stored zero id)."""
+    """The rows in ``data``, or None if they cannot be rows of packs (sizes, a stored zero id)."""
     if len(data) % STORED.itemsize:
         return None
     rows = np.frombuffer(data, dtype=STORED)
@@ -71,7 +71,6 @@ def parse(data: Buffer) -> Rows | None:
     sane = (
         int(rows["plain"].max()) <= LARGEST_BLOB
         and int(rows["encoded"].max()) <= LARGEST_BLOB
-        and int(rows["encoded"].sum(dtype=np.int64)) <= LARGEST_PACK
         and bool(as_words(rows["id"]).any(axis=1).all())
     )
     return rows if sane else None

@@ -233,10 +233,13 @@ def prefixes_of(stored: Rows) -> Words:
     return rows.as_words(stored["id"])[:, 0].copy()
 
 
-def placed(stored: Rows, into: NDArray[Any]) -> None:
-    """All rows of one pack, and where their blobs begin, ``into`` rows of dtype ``ROW``."""
+def placed(stored: Rows, lengths: Sequence[int], into: NDArray[Any]) -> None:
+    """All rows of packs of such ``lengths``, and where their blobs begin, ``into`` rows of dtype ``ROW``."""
     _bytes(into)[:, : STORED.itemsize] = _bytes(stored)
-    into["offset"] = envelope.HEADER.size + rows.ends(stored) - stored["encoded"]
+    begins = rows.ends(stored) - stored["encoded"]
+    firsts = np.cumsum([0, *lengths])[:-1]
+    before = np.append(begins, 0)[firsts]  # what is in the packs before each; an empty one has no rows to move
+    into["offset"] = envelope.HEADER.size + begins - before.repeat(lengths)
 
 
 def unplaced(together: NDArray[Any]) -> Rows:

@@ -17,6 +17,7 @@ from holdstill.repository.sealing import Signer
 #: the pack's writer, the pack's random, number of rows
 _PACK: Final = struct.Struct("<Q16sI")
 _LARGEST_NUMBER: Final = 9_999_999_999
+_NO_ROWS: Final = "its rows cannot be those of a pack"
 
 
 def seal(digests: Digests, key: str, packs_rows: Iterable[tuple[str, Rows]]) -> list[Buffer]:
@@ -42,15 +43,22 @@ def opened(digests: Digests, key: str, data: bytes) -> tuple[Signer, Iterator[tu
 
 
 def _named(digests: Digests, key: str, body: bytes) -> Iterator[tuple[str, Rows]]:
-    at = 0
+    names, ends, parts = [], [0], []
+    view, at = memoryview(body), 0
     while at < len(body):
         if len(body) - at < _PACK.size:
             raise Damaged("it ends within the name of a pack", subject=key)
         number, random, count = _PACK.unpack_from(body, at)
         at += _PACK.size
         end = at + count * STORED.itemsize
-        stored = rows.parse(memoryview(body)[at:end]) if end <= len(body) and number <= _LARGEST_NUMBER else None
-        if stored is None or packs.size_of(stored, digests.sealing.pack_extra) > LARGEST_PACK:
-            raise Damaged("its rows cannot be those of a pack", subject=key)
-        yield layout.pack_key(number, random.hex()), stored
+        if end > len(body) or number > _LARGEST_NUMBER:
+            raise Damaged(_NO_ROWS, subject=key)
+        names.append((number, random))
+        ends.append(ends[-1] + count)
+        parts.append(view[at:end])
         at = end
+    together = rows.parse(b"".join(parts))
+    if together is None or packs.largest(together, ends, digests.sealing.pack_extra) > LARGEST_PACK:
+        raise Damaged(_NO_ROWS, subject=key)
+    for (number, random), first, past in zip(names, ends, ends[1:], strict=False):
+        yield layout.pack_key(number, random.hex()), together[first:past]

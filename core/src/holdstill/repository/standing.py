@@ -16,6 +16,7 @@ from holdstill.repository.blobs import BlobReader
 from holdstill.repository.index import Flags
 from holdstill.repository.layout import IMAGES, BlobKind
 from holdstill.repository.ledger import Begin, Ledger
+from holdstill.repository.listing import Listing, Sizes
 from holdstill.repository.loading import Shelf, unheard
 from holdstill.repository.marking import Marking, Wanted
 from holdstill.repository.records import Upkeep
@@ -37,12 +38,15 @@ class Standing:
     undecided: dict[int, Begin] = attrs.field(factory=dict)
     """Writers that may still commit, as far as we know."""
     shelf: Shelf = attrs.field(init=False)
-    listed: dict[str, int] = attrs.field(init=False)
+    listed: Listing = attrs.field(init=False)
     _shown: dict[str, int] = attrs.field(init=False)
     """The commit keys that a listing shows, and sizes."""
     _settled: set[int] = attrs.field(factory=set)
     _named: set[str] = attrs.field(factory=set)
+    _told: Sizes = attrs.field(factory=lambda: np.zeros(0, dtype=np.int64))
+    """The sizes of packs as the listing has them."""
     _sizes: dict[int, int] = attrs.field(factory=dict)
+    """What was asked for."""
     _doubted: set[int] = attrs.field(factory=set)
 
     def __attrs_post_init__(self) -> None:
@@ -98,6 +102,7 @@ class Standing:
         self.listed = self.shelf.listed_packs()
         self.shelf.take_orphans(self.listed, unheard)
         self.shelf.index.gather()
+        self._told, self._sizes = self.listed.sizes(self.shelf.index.packs), {}
         seen = self.shelf.latest_number(self.listed)
         if self.ledger.end < seen:
             self.read_ledger()  # they may have begun since
@@ -110,6 +115,11 @@ class Standing:
     def settled(self, number: int) -> bool:
         """Has this writer committed, or will it never?"""
         return number in self._settled
+
+    @property
+    def all_settled(self) -> Collection[int]:
+        """The writers of which that is so."""
+        return self._settled
 
     def needed(self) -> Iterator[Wanted]:
         """What the images need. Raises ``Damaged`` for a page that is in no pack any more."""
@@ -131,11 +141,22 @@ class Standing:
 
         One flag more, false, stands for packs that were learned of later.
         """
-        packs = self.shelf.index.packs
-        flags = np.zeros(len(packs) + 1, dtype=np.bool_)
-        for place, pack in enumerate(packs):
-            flags[place] = not self.ledger.closed(pack.key) and self.size_of(place) == pack.size
+        flags = self._whole(self.on_list())
         flags[list(self._doubted)] = False
+        return flags
+
+    def on_list(self) -> Flags:
+        """For each pack of the index: does a list name it?"""
+        return self.shelf.index.packs.named(self.ledger.closed_packs, self.ledger.closed_numbers)
+
+    def _whole(self, but: Flags) -> Flags:
+        """The packs that are there in their right size, those left out that have a flag. One flag more, as above."""
+        sizes = self.shelf.index.packs.table["size"].astype(np.int64)
+        flags = np.zeros(len(sizes) + 1, dtype=np.bool_)
+        flags[: len(self._told)] = self._told == sizes[: len(self._told)]
+        flags[:-1] &= ~but
+        for place in np.flatnonzero(~flags[:-1] & ~but).tolist():
+            flags[place] = self.size_of(place) == sizes[place]
         return flags
 
     @property
@@ -160,21 +181,28 @@ class Standing:
 
     def there(self) -> Flags:
         """The packs that are there, whole as far as their size tells. One flag more, as above."""
-        sizes = (self.size_of(place) == pack.size for place, pack in enumerate(self.shelf.index.packs))
-        return np.array([*sizes, False], dtype=np.bool_)
+        return self._whole(np.zeros(len(self.shelf.index.packs), dtype=np.bool_))
 
     def size_of(self, place: int) -> int:
         """The pack's size as it is there, -1 if it is not. What the listing does not say is asked for, once."""
         pack = self.shelf.index.packs[place]
+        if place < len(self._told) and self._told[place] == pack.size:
+            return pack.size
         if place not in self._sizes:
-            size = self.listed.get(pack.key, -1)
-            if size != pack.size:
-                try:
-                    size = self.repository.target.size(pack.key)
-                except ObjectMissing:
-                    size = -1
-            self._sizes[place] = size
+            try:
+                self._sizes[place] = self.repository.target.size(pack.key)
+            except ObjectMissing:
+                self._sizes[place] = -1
         return self._sizes[place]
+
+    def sizes(self) -> Sizes:
+        """The same of every pack of the index."""
+        sizes = self.shelf.index.packs.table["size"].astype(np.int64)
+        right = np.zeros(len(sizes), dtype=np.bool_)
+        right[: len(self._told)] = self._told == sizes[: len(self._told)]
+        for place in np.flatnonzero(~right).tolist():
+            sizes[place] = self.size_of(place)
+        return sizes
 
     def bound(self) -> int:
         """Lists at lower places wait for nobody."""
@@ -185,10 +213,8 @@ class Standing:
         ready = [entry for place, entry in self.ledger.lists.items() if place < self.bound()]
         names = frozenset().union(*(entry.packs for entry in ready))
         numbers = frozenset().union(*(entry.numbers for entry in ready))
-        for place, pack in enumerate(self.shelf.index.packs):
-            split = layout.split_pack_key(pack.key)
-            if (pack.key in names or (split is not None and split[0] in numbers)) and self.size_of(place) >= 0:
-                yield place
+        named = self.shelf.index.packs.named(names, numbers)
+        return (place for place in np.flatnonzero(named).tolist() if self.size_of(place) >= 0)
 
 
 def within(flags: Flags, rows: Rows) -> Flags:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -27,20 +27,29 @@ OnDamage = Callable[[Damaged], None]
 
 
 def walk(
-    reader: BlobReader, fanout: int, tree: Tree, kind: BlobKind, on_damage: OnDamage | None = None
+    reader: BlobReader,
+    fanout: int,
+    tree: Tree,
+    kind: BlobKind,
+    on_damage: OnDamage | None = None,
+    passed: Container[bytes] = (),
 ) -> Iterator[Run]:
-    """See ``BlobReader.walk``. With ``on_damage`` what cannot be read is told of and left out."""
+    """See ``BlobReader.walk``. With ``on_damage`` what cannot be read is told of and left out. Of the lowest pages
+    those that are ``passed`` are not read, and handed out empty, unless the list ends with them.
+    """
     if tree.height != height_of(tree.count, fanout):
         raise Damaged(f"a list of {tree.count} ids cannot be {tree.height} pages high", subject=f"{kind.name.lower()}s")
     if tree.count:
-        yield from _Walk(reader, fanout, on_damage).below(tree.root, tree.height, 0, tree.count)
+        yield from _Walk(reader, fanout, tree.count, on_damage, passed).below(tree.root, tree.height, 0, tree.count)
 
 
 @attrs.frozen
 class _Walk:
     reader: BlobReader
     fanout: int
+    count: int
     on_damage: OnDamage | None
+    passed: Container[bytes]
 
     def below(self, ids: bytes, level: int, first: int, count: int) -> Iterator[Run]:
         """The elements under ``ids``, each standing for ``fanout ** level`` of them (the last for what is left)."""
@@ -57,15 +66,22 @@ class _Walk:
                 if told < begin:
                     yield told, begin - told, None
                 told = min(end, begin + reach)
-                if page is not None:
+                if page == b"":
+                    yield begin, reach, page
+                elif page is not None:
                     yield from self.below(page, level - 1, begin, told - begin)
         if told < end:
             yield told, end - told, None
 
     def _pages(self, wanted: list[bytes], level: int, begins: list[int], end: int) -> Iterator[bytes | None]:
-        pages = self._fetched(wanted)
         reach = self.fanout**level
-        for begin, page_id in zip(begins, wanted, strict=True):
+        inside = [level == 1 and begin + reach < self.count for begin in begins]
+        passed = [may and each in self.passed for may, each in zip(inside, wanted, strict=True)]
+        pages = self._fetched([each for each, known in zip(wanted, passed, strict=True) if not known])
+        for begin, page_id, known in zip(begins, wanted, passed, strict=True):
+            if known:
+                yield b""
+                continue
             page = pages.get(page_id)
             covered = min(end - begin, reach)
             if page is not None and len(page) != -(-covered // (reach // self.fanout)) * ID_SIZE:

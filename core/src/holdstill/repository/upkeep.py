@@ -56,7 +56,7 @@ def prune(
     stay = {image.id for image in spared}
     verdicts = [attrs.evolve(each, kept=True, reason="protected") if each.image in stay else each for each in verdicts]
     result = work.run(choice)
-    Checks(repository).tidy(work.standing.listed.keys())
+    Checks(repository).tidy(work.standing.listed)
     return attrs.evolve(result, images=tuple(verdicts), warnings=(*stopped, *result.warnings))
 
 

@@ -35,6 +35,7 @@ from holdstill.repository.index import Flags, KnownPack
 from holdstill.repository.keys import Keys
 from holdstill.repository.layout import CONFIG, LEDGER
 from holdstill.repository.ledger import Ledger
+from holdstill.repository.listing import Listing
 from holdstill.repository.loading import Shelf
 from holdstill.repository.reading import Reading, stamp
 from holdstill.repository.records import Upkeep
@@ -265,7 +266,7 @@ class _Verification:
         split = layout.split_commit_key(damage.subject)
         self._findings.damage(damage, split[1] if split else None)
 
-    def _check_segments(self, named: set[str]) -> tuple[Shelf, dict[str, int]]:
+    def _check_segments(self, named: set[str]) -> tuple[Shelf, Listing]:
         """The index as a reader would fill it, and the packs that LIST shows."""
         shelf = self._repository.shelf(local=False)
         shelf.take_listed_segments(self._findings.damage)
