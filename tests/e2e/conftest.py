@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from holdstill_testing import volumes
+from holdstill_testing.schedulers import Cluster, dask_cluster
+from holdstill_testing.servers import S3Server
 from holdstill_testing.torture import dice
 from holdstill_testing.workbench import Workbench
 
@@ -38,3 +41,16 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def volume(tmp_path: Path, files: Path) -> Path:
     """An ext4 of 64 MiB in a file, with the files in it."""
     return volumes.ext4(tmp_path / "volume", 64 << 20, content=files)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory, rclone_server: S3Server) -> Iterator[Cluster]:
+    """A scheduler and three workers, who find in their environment where an S3 is, and two passwords."""
+    environment = {
+        "AWS_ENDPOINT_URL": rclone_server.endpoint,
+        "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
+        "HOLDSTILL_PASSWORD": "only for tests",
+        "HOLDSTILL_TO_PASSWORD": "for tests, too",
+    }
+    with dask_cluster(tmp_path_factory.mktemp("cluster"), 3, environment) as running:
+        yield running

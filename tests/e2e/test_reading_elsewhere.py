@@ -9,7 +9,7 @@ import pytest
 from holdstill import BackupRequest, Engine, VerifyRequest
 from holdstill.errors import Cancelled, RepositoryMissing, WorkersLost
 from holdstill.model.events import Progress
-from holdstill.pipeline.elsewhere import PackCheck
+from holdstill.pipeline.elsewhere import PackCheck, Spot
 from holdstill.repository.config import Config
 from holdstill.repository.layout import CONFIG
 from holdstill.repository.opening import open_repository
@@ -31,14 +31,7 @@ def bucket(rclone_server):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", rclone_server.endpoint)
         patch.setenv("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required")
-        patch.setenv("HOLDSTILL_PASSWORD", "only for tests")
         yield rclone_server.bucket().partition("?")[0]
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory, bucket):
-    with dask_cluster(tmp_path_factory.mktemp("cluster"), workers=3) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +140,7 @@ def test_no_secret_is_in_a_task(here, stored, cluster):
     engine, _ = here
     with engine._plugins.storage_target(stored) as target:
         repository = open_repository(target)
-        task = pickle.dumps(PackCheck(target.url, repository.config.repository_id))
+        task = pickle.dumps(PackCheck(Spot.of(repository)))
     assert repository.config.key not in task
     assert repository.config.key.hex().encode() not in task
     assert CREDENTIALS["AWS_SECRET_ACCESS_KEY"].encode() not in task
@@ -183,11 +176,11 @@ def test_a_cancel_ends_it(here, stored, cluster):
 def test_workers_that_see_another_repository_are_refused(stored, cluster, state):
     engine = Engine(state=state)
     with engine._plugins.storage_target(stored) as target, engine._plugins.workforce(cluster.url) as workers:
-        task = PackCheck(target.url, "0" * 32)
+        task = PackCheck(Spot(target.url, "0" * 32))
         with pytest.raises(WorkersLost, match="another repository"):
             workers.executor.submit(task, []).result()
         with pytest.raises(RepositoryMissing) as failed:
-            workers.executor.submit(PackCheck(f"{stored}/nothing", "0" * 32), []).result()
+            workers.executor.submit(PackCheck(Spot(f"{stored}/nothing", "0" * 32)), []).result()
         assert failed.value.next_step, "all that it said came along"
 
 

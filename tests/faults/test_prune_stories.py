@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from holdstill.pipeline.transfer import ImageCopier
+from holdstill.pipeline.imagecopy import ImageCopier
 from holdstill.repository import commits
 from holdstill.repository.ledger import Ledger
 from holdstill.repository.marks import Marks

@@ -197,13 +197,15 @@ class Engine:
 
     def copy(self, url: str, request: CopyRequest, talk: Conversation) -> CopyResult:
         """Copy images to another repository. It may be done again, and after it was killed: what is there stays."""
+        from holdstill.pipeline.elsewhere import carriers
         from holdstill.pipeline.transfer import Transfer
 
         with self._open(url) as source, self._open(request.to_url) as target:
             if not request.dry_run:
                 void_own_past(target, self._state.journals)
             kept = partial(in_own_journal, self._state, target)
-            return Transfer(source, target, talk, self._workers, kept).run(request)
+            with carriers(self._plugins, request.executor, source, target) as elsewhere:
+                return Transfer(source, target, talk, self._workers, kept, elsewhere).run(request)
 
     def verify(self, url: str, request: VerifyRequest, talk: Conversation) -> VerifyResult:
         """Check images, all of them if none is named. What is damaged is in the result, which is kept; what is damaged
@@ -254,15 +256,16 @@ class Engine:
             return found
 
     def prune(self, url: str, request: PruneRequest, talk: Conversation) -> PruneResult:
-        """Forget what the policy does not keep, and give back what no image needs, beside running backups. Asks
-        ``prune.go``, with what it gives back and costs. Raises ``ClockDoubtful`` before anything is forgotten.
-        """
+        """Forget what a policy drops, give back what no image needs. Asks ``prune.go``. Raises ``ClockDoubtful``."""
+        from holdstill.pipeline.elsewhere import carriers
         from holdstill.repository.upkeep import prune
 
         with self._open(url) as repository, Journal.begin(self._state.journals) as journal:
             if not request.dry_run:
                 void_own_past(repository, self._state.journals)
-            return prune(repository, request, talk, datetime.now(UTC), partial(journalled, journal, repository))
+            kept, now = partial(journalled, journal, repository), datetime.now(UTC)
+            with carriers(self._plugins, request.executor, repository) as elsewhere:
+                return prune(repository, request, talk, now, kept, elsewhere)
 
     def protect(self, url: str, image: str, of_volume: str | None = None) -> Image:
         """Nothing deletes this image until it is unprotected. Raises ``ImageMissing``."""
@@ -362,9 +365,7 @@ class Engine:
         return str(path)
 
     def convert_options(self, path: str) -> Converted:
-        """An options file of TSM, with the dsm.sys beside it, as one of ours that means the same. Raises ``UsageError``
-        for what it says, ``PreferencesRefused`` for what it is.
-        """
+        """An options file of TSM, and the dsm.sys beside it, as ours. Raises ``UsageError``, ``PreferencesRefused``."""
         from holdstill.preferences.converting import Converted, converted
 
         files = Places.of(Path(path)).files()

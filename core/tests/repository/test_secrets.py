@@ -3,6 +3,7 @@
 import base64
 import gc
 import traceback
+from types import FunctionType, ModuleType
 
 import pytest
 
@@ -37,10 +38,16 @@ def keys_of(repository):
     return {key for key in (*private, *derived) if key}
 
 
-def everything_that_shows_itself():
-    """What ``repr`` says of each object of ours that is alive."""
-    for each in gc.get_objects():
-        if type(each).__module__.partition(".")[0] == "holdstill" and not isinstance(each, type):
+def everything_that_shows_itself(roots):
+    """What ``repr`` says of each object of ours that can be reached from these."""
+    left, seen = [roots], set()
+    while left:
+        each = left.pop()
+        if id(each) in seen or isinstance(each, type | ModuleType | FunctionType):
+            continue
+        seen.add(id(each))
+        left += gc.get_referents(each)
+        if type(each).__module__.partition(".")[0] == "holdstill":
             yield repr(each)
 
 
@@ -62,7 +69,7 @@ def test_no_object_shows_a_key(write_only):
     ]
     assert restored(full, alive[1])
     alive.append(repository.begin("host"))
-    shown = "\n".join(everything_that_shows_itself())
+    shown = "\n".join(everything_that_shows_itself([full, repository, *alive]))
     assert "Keyring(" in shown
     assert "WriterSession" in shown
     secrets = {PASSWORD, *keys_of(full), *keys_of(repository)}

@@ -15,7 +15,8 @@ def test_what_names_no_scheduler(url):
         Plugins.installed().workforce(url)
 
 
-def test_nobody_is_there():
+def test_nobody_is_there(monkeypatch):
+    monkeypatch.setattr("holdstill_dask.scheduler._PATIENCE", 1)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"dask://127.0.0.1:{taken.getsockname()[1]}"

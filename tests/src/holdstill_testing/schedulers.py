@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +26,8 @@ class Cluster:
     folder: Path
     scheduler: subprocess.Popen[bytes]
     port: int
+    environment: Mapping[str, str]
+    """What the workers find in theirs, besides ours."""
     workers: list[subprocess.Popen[bytes]] = attrs.field(factory=list)
 
     @property
@@ -45,7 +47,8 @@ class Cluster:
                 "--local-directory",
                 self.folder / f"{number}",
             )
-            self.workers.append(_started(self.folder / f"worker{number}", "worker", f"127.0.0.1:{self.port}", *options))
+            words = ("worker", f"127.0.0.1:{self.port}", *options)
+            self.workers.append(_started(self.folder / f"worker{number}", self.environment, *words))
         self._until(len([worker for worker in self.workers if worker.poll() is None]))
 
     def _until(self, count: int) -> None:
@@ -56,12 +59,12 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def dask_cluster(folder: Path, workers: int) -> Iterator[Cluster]:
-    """Up as long as the block lasts. Its logs are in ``folder``."""
+def dask_cluster(folder: Path, workers: int, environment: Mapping[str, str] | None = None) -> Iterator[Cluster]:
+    """Up as long as the block lasts. Its logs are in ``folder``; ``environment`` is the workers', besides ours."""
     told = folder / "scheduler.json"
     options = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", told)
-    scheduler = _started(folder / "scheduler", "scheduler", *options)
-    cluster = Cluster(folder, scheduler, 0)
+    scheduler = _started(folder / "scheduler", {}, "scheduler", *options)
+    cluster = Cluster(folder, scheduler, 0, environment or {})
     try:
         cluster.port = _port_in(told, scheduler)
         if workers:
@@ -73,11 +76,11 @@ def dask_cluster(folder: Path, workers: int) -> Iterator[Cluster]:
             process.wait()
 
 
-def _started(log: Path, what: str, *options: object) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "dask", what, *map(str, options)]
+def _started(log: Path, environment: Mapping[str, str], *words: object) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "dask", *map(str, words)]
     with log.open("wb") as file:
         return subprocess.Popen(
-            command, env={**os.environ, **_QUIET}, stdin=subprocess.DEVNULL, stdout=file, stderr=file
+            command, env={**os.environ, **_QUIET, **environment}, stdin=subprocess.DEVNULL, stdout=file, stderr=file
         )
 
 

@@ -131,6 +131,8 @@ class PruneRequest:
     """
     fence: bool = False
     """Do not wait for backups that began before and have not ended: they begin again by themselves."""
+    executor: str | None = None
+    """The URL of the workers that take packs apart, ``dask://HOST:8786``. None: threads of this process."""
     dry_run: bool = False
 
 
@@ -145,4 +147,6 @@ class CopyRequest:
     """Of this volume only."""
     since: dt.timedelta | None = None
     """No older ones, by this host's clock."""
+    executor: str | None = None
+    """The URL of the workers that read and store, ``dask://HOST:8786``. None: threads of this process."""
     dry_run: bool = False

@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 #: more threads than this only cost memory: the codec and the digest keep a core busy each
 MOST: Final = 64
 #: one thread of a core computes while the other waits for the disk
-_A_CORE: Final = 2
+A_CORE: Final = 2
 #: bytes of volume that may be under way at once, whatever the number of cores
 UNDER_WAY: Final = 64 << 20
 
@@ -43,7 +43,7 @@ def in_order(
     exception ends it, after the items under way have ended: no thread outlives the call. Raises ``Cancelled`` when
     told to.
     """
-    threads = _A_CORE * workers
+    threads = A_CORE * workers
     ahead = max(1, min(2 * threads, UNDER_WAY // item_size))
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(min(threads, ahead), thread_name_prefix="holdstill") as pool:

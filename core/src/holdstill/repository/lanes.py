@@ -54,6 +54,12 @@ class Lanes:
             self._send_lanes(full_only=True)
             self._send_segments(rest=False)
 
+    def name(self, key: str, rows: Rows) -> None:
+        """A pack that others have stored under our number: a segment will name it."""
+        self.stored_size += packs.size_of(rows, self._digests.sealing.pack_extra)
+        self._acknowledge([(key, rows)])
+        self._send_segments(rest=False)
+
     def flush(self, adopted: list[Named]) -> None:
         """Everything handed in, and these rows of others' packs, is acknowledged when this returns."""
         self._send_lanes(full_only=False)

@@ -40,9 +40,6 @@ class Listing:
         order = np.argsort(prefixes, kind="stable").astype(np.uint32)
         self._table = Table(prefixes[order], order)
 
-    def __len__(self) -> int:
-        return len(self._names)
-
     def __contains__(self, key: object) -> bool:
         split = layout.split_pack_key(key) if isinstance(key, str) else None
         if split is None:

@@ -62,7 +62,9 @@ class Marking:
         self._seen.update((kind, level, each) for each in fresh)
         yield BlobKind.PAGE, b"".join(fresh)
         for batch in _batches(fresh):
-            for page in trees.fetched(self._reader, BlobKind.PAGE, batch).values():
+            pages = trees.fetched(self._reader, BlobKind.PAGE, batch).values()
+            # What many pages list is looked for at once.
+            for page in [b"".join(pages)] if level == 1 else pages:
                 yield from self._below(page, level - 1, kind)
 
 

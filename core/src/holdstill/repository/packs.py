@@ -78,14 +78,15 @@ def largest(stored: Rows, ends: Sequence[int], extra: int) -> int:
     return envelope.HEADER.size + int(sizes.max(initial=0)) + TRAILER_SIZE + extra
 
 
-def read_footer(target: Target, digests: Digests, key: str, size: int) -> tuple[Rows, Signer]:
-    """The rows of the pack ``key``, which has ``size`` bytes, and who stands for them. Raises ``Damaged``, and what
-    the target raises.
+def read_footer(target: Target, digests: Digests, key: str, size: int, count: int | None = None) -> tuple[Rows, Signer]:
+    """The rows of the pack ``key``, which has ``size`` bytes, and, it is said, so many rows; and who stands for them.
+    Raises ``Damaged``, and what the target raises.
     """
     trailer = TRAILER_SIZE + digests.sealing.signature
     if not envelope.HEADER.size + trailer <= size <= LARGEST_PACK:
         raise Damaged(f"no pack has {size} bytes", subject=key)
-    tail = target.get_range(key, max(0, size - _FOOTER_GUESS), min(size, _FOOTER_GUESS))
+    guess = min(size, _FOOTER_GUESS if count is None else _footer_size(count, digests.sealing))
+    tail = target.get_range(key, size - guess, guess)
     needed = _footer_size(_COUNT.unpack_from(tail, len(tail) - trailer)[0], digests.sealing)
     if needed > size - envelope.HEADER.size:
         raise Damaged("its trailer claims more rows than it has room for", subject=key)

@@ -17,6 +17,7 @@ import numpy as np
 from holdstill.errors import Cancelled, TargetDenied, TargetLocked
 from holdstill.model.events import Event, Noted, StageStarted
 from holdstill.model.results import PruneResult
+from holdstill.repository.carrying import Carriers
 from holdstill.repository.choosing import Choice, choose, room_of
 from holdstill.repository.joining import join_segments
 from holdstill.repository.layout import BlobKind
@@ -38,6 +39,8 @@ class Prune:
     _repack_below: float = 0.5
     _fence: bool = False
     _kept: Kept = unkept
+    _elsewhere: Carriers | None = None
+    """Who repacks, in place of threads here."""
     standing: Standing = attrs.field(init=False)
     _began: float = attrs.field(factory=time.monotonic)
     _locks: list[dt.datetime] = attrs.field(factory=list)
@@ -57,8 +60,8 @@ class Prune:
         return choose(self.standing, self._repack_below)
 
     def run(self, choice: Choice) -> PruneResult:
-        """Condemn, wait for nobody, copy, look again, delete. Raises ``Cancelled``, ``Damaged`` (nothing is deleted
-        while a page or record cannot be read), and what the target raises.
+        """Condemn, wait for nobody, copy, look again, delete. Raises ``Cancelled``, ``WorkersLost``, ``Damaged``
+        (nothing is deleted while a page or record cannot be read), and what the target raises.
         """
         standing = self.standing
         if standing.undecided and self._given_up():
@@ -109,7 +112,9 @@ class Prune:
             return swept, self._holding(alone), Repacked()
         self._stage("repack")
         reader = self._repository.reader_of(self.standing.shelf)
-        repacked = Repacking(self._repository, reader, platform.node(), self._cancelled, self._kept).run(moving)
+        here = platform.node()
+        repacking = Repacking(self._repository, reader, here, self._cancelled, self._kept, self._elsewhere)
+        repacked = repacking.run(moving)
         # Only now is asked what is open: a copy counts if no list named its pack when ours could be seen by all.
         self.standing.read_ledger()
         self.standing.take_segments(repacked.segments)

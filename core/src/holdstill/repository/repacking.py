@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Final
 
 import attrs
 
-from holdstill.errors import Cancelled, Damaged, Fenced
+from holdstill.errors import Damaged, Fenced
 from holdstill.repository.blobs import BlobReader, PackRead
+from holdstill.repository.carrying import Carried, Carrier, Carriers
+from holdstill.repository.hauling import Haul, hands
 from holdstill.repository.layout import BlobKind
 from holdstill.repository.repository import Repository
 from holdstill.repository.session import Kept, WriterSession
+
+#: threads, and reads that they are ahead of what was stored
+_THREADS: Final = 2
+_AHEAD: Final = 4
 
 
 @attrs.frozen
@@ -28,57 +35,70 @@ class Repacked:
 
 @attrs.define
 class Repacking:
-    """One run of it. The number is taken only when there is something to store."""
+    """One run of it. The number is taken only when there is something to read."""
 
     _repository: Repository
     _reader: BlobReader
     _host: str
     _cancelled: Callable[[], bool]
     _kept: Kept
-    _read_size: int = 0
+    _elsewhere: Carriers | None = None
+    """Who reads and stores, in place of threads here."""
     _lost: list[str] = attrs.field(factory=list)
 
     def run(self, wanted: Iterable[tuple[BlobKind, bytes]]) -> Repacked:
-        """Copy these blobs. Raises ``Cancelled`` (what was stored is garbage then), and what the target raises."""
+        """Copy these blobs. Raises ``Cancelled`` (what was stored is garbage then), ``WorkersLost``, and what the
+        target raises.
+        """
         by_kind: dict[BlobKind, list[bytes]] = {}
         for kind, blob_id in wanted:
             by_kind.setdefault(kind, []).append(blob_id)
-        session: WriterSession | None = None
-        with ExitStack() as ended:
-            for kind, ids in by_kind.items():
-                for read in self._plan(kind, ids):
-                    if self._cancelled():
-                        raise Cancelled("the prune was ended")
-                    for blob_id, plain in self._fetched(kind, read):
-                        if session is None:
-                            session = ended.enter_context(self._repository.begin(self._host, "upkeep"))
-                            ended.enter_context(self._kept(session))
-                        if not all(session.known(kind, [blob_id])):
-                            session.add(kind, [session.encode(kind, blob_id, plain)])
-            if session is None:
+        there = {kind: self._there(kind, ids) for kind, ids in by_kind.items()}
+        if not any(there.values()):
+            return Repacked(lost=tuple(self._lost))
+        with self._repository.begin(self._host, "upkeep") as session, self._kept(session):
+            if self._elsewhere is not None:
+                return self._moved(session, self._elsewhere, there)
+            with hands(_THREADS, _AHEAD) as carriers:
+                return self._moved(session, carriers, there)
+
+    def _moved(self, session: WriterSession, carriers: Carriers, there: dict[BlobKind, list[bytes]]) -> Repacked:
+        here = Carrier(self._reader, lambda place, _: place.id, session.known, session.encode)
+        with Haul(session, here, carriers, self._cancelled, partial(self._mended, here)) as haul:
+            for kind, ids in there.items():
+                haul.ask(kind, ids)
+                haul.send()
+            while not haul.is_empty:
+                haul.wait()
+            if not haul.arrived:
                 return Repacked(lost=tuple(self._lost))
             try:
                 segments = session.commit_upkeep()
             except Fenced:  # somebody did not want to wait for us: a later prune takes it up
                 segments = ()
-            return Repacked(segments, self._read_size, session.stored_size, tuple(self._lost))
+            return Repacked(segments, haul.read_size, session.stored_size, tuple(self._lost))
 
-    def _plan(self, kind: BlobKind, ids: list[bytes]) -> list[PackRead]:
+    def _there(self, kind: BlobKind, ids: list[bytes]) -> list[bytes]:
+        """Those that some pack holds."""
         try:
-            return self._reader.plan(kind, ids)
+            self._reader.plan(kind, ids)
         except Damaged:
-            known = [each for each in ids if not self._reader.missing(kind, each)]
-            self._lost += [f"{kind.name.lower()} {each.hex()}" for each in ids if each not in set(known)]
-            return self._reader.plan(kind, known)
+            pass
+        else:
+            return ids
+        gone = {each for each in ids if self._reader.missing(kind, each)}
+        self._lost += [f"{kind.name.lower()} {each.hex()}" for each in ids if each in gone]
+        return [each for each in ids if each not in gone]
 
-    def _fetched(self, kind: BlobKind, read: PackRead) -> list[tuple[bytes, bytes]]:
+    def _mended(self, here: Carrier, read: PackRead) -> Iterator[Carried]:
         try:
-            found = self._reader.fetch(read)
+            yield here.carry_one(read)
         except Damaged as damage:
+            place = read.places[0]
+            kind = BlobKind(place.kind)
             if len(read.places) == 1:
-                self._lost.append(f"{kind.name.lower()} {read.places[0].id.hex()}: {damage}")
-                return []
-            alone = [self._reader.plan(kind, [place.id]) for place in read.places]
-            return [blob for reads in alone for each in reads for blob in self._fetched(kind, each)]
-        self._read_size += read.length
-        return found
+                self._lost.append(f"{kind.name.lower()} {place.id.hex()}: {damage}")
+                return
+            for each in read.places:
+                for alone in self._reader.plan(kind, [each.id]):
+                    yield from self._mended(here, alone)

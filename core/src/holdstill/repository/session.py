@@ -10,13 +10,13 @@ from typing import Self
 import attrs
 import numpy as np
 
-from holdstill.errors import HoldstillError
+from holdstill.errors import Damaged, FormatTooNew, HoldstillError, ObjectMissing, WorkersLost
 from holdstill.model.buffers import Buffer
 from holdstill.model.image import Image
-from holdstill.repository import commits
+from holdstill.repository import commits, layout, packs
 from holdstill.repository.codecs import Codecs
 from holdstill.repository.digests import Digests
-from holdstill.repository.index import Index
+from holdstill.repository.index import Index, mark_of
 from holdstill.repository.lanes import Lanes
 from holdstill.repository.layout import ZERO_ID, BlobKind
 from holdstill.repository.ledger import Begin
@@ -114,6 +114,33 @@ class WriterSession:
             self._fresh[kind, blob.id] = blob.size
             self._lanes.add(blob)
         return len(fresh)
+
+    def take_in(self, key: str, stored: Rows) -> int:
+        """A pack that somebody else has put under this writer's number, with all its rows. Returns how many of its
+        blobs were not stored yet. What it says of itself is looked up first: raises ``WorkersLost`` if it is not so.
+        """
+        split = layout.split_pack_key(key)
+        if split is None or split[0] != self.number or not self._is_there(key, stored):
+            raise WorkersLost("a worker says that it has stored a pack, and that is not so", subject=key)
+        fresh = 0
+        for kind in BlobKind:
+            ids = [each.tobytes() for each in stored["id"][stored["kind"] == kind]]
+            fresh += self.known(kind, ids).count(False)
+        self._index.add([(key, stored)])
+        self._lanes.name(key, stored)
+        return fresh
+
+    def _is_there(self, key: str, stored: Rows) -> bool:
+        size = packs.size_of(stored, self._digests.sealing.pack_extra)
+        try:
+            there, signer = packs.read_footer(self._target, self._digests, key, size, int(stored.size))
+        except (ObjectMissing, Damaged, FormatTooNew):
+            return False
+        return signer.is_trusted and mark_of(there) == mark_of(stored)
+
+    def beat(self) -> None:
+        """Called while nothing else is for long: this writer lives."""
+        self._pulse.beat()
 
     def _packed(self, key: str, names: list[tuple[BlobKind, bytes]], rows: Rows) -> None:
         # The rows are in the index before they leave ``_fresh``, so that ``known`` finds them in one or the other.

@@ -16,6 +16,7 @@ from holdstill.model.requests import PruneRequest
 from holdstill.model.results import PruneResult
 from holdstill.model.retention import Fate
 from holdstill.repository import commits, layout
+from holdstill.repository.carrying import Carriers
 from holdstill.repository.checks import Checks
 from holdstill.repository.prune import Prune
 from holdstill.repository.repository import Repository
@@ -25,15 +26,21 @@ from holdstill.spi.conversation import Conversation
 
 
 def prune(
-    repository: Repository, request: PruneRequest, talk: Conversation, now: dt.datetime, kept: Kept = unkept
+    repository: Repository,
+    request: PruneRequest,
+    talk: Conversation,
+    now: dt.datetime,
+    kept: Kept = unkept,
+    elsewhere: Carriers | None = None,
 ) -> PruneResult:
     """Forget what the policy does not keep, and give back what no image needs. Asks ``prune.go``, cost shown before.
+    ``elsewhere``: who repacks, in place of threads here.
 
     Raises ``ClockDoubtful`` (of each volume the time of some image is in doubt), ``Declined``, ``ImageMissing`` (one
-    that was to be kept went meanwhile), ``Cancelled``, ``Damaged`` (an image cannot be read: nothing is deleted), and
-    what the target raises.
+    that was to be kept went meanwhile), ``Cancelled``, ``WorkersLost``, ``Damaged`` (an image cannot be read: nothing
+    is deleted), and what the target raises.
     """
-    work = Prune(repository, talk.tell, talk.cancelled, request.repack_below, request.fence, kept)
+    work = Prune(repository, talk.tell, talk.cancelled, request.repack_below, request.fence, kept, elsewhere)
     images = {image.id: image for image in work.standing.images.values()}
     verdicts = _verdicts(repository, request, list(images.values()), now)
     dropped = [images[verdict.image] for verdict in verdicts if not verdict.kept]

@@ -36,6 +36,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--volume", metavar="VOLUME", help="images of this volume only")
     parser.add_argument("--since", metavar="SPAN", type=duration, help="images that are no older")
+    parser.add_argument("--executor", metavar="URL", help="who reads and stores: dask://HOST:8786")
     parser.add_argument("--dry-run", action="store_true", help="say what would be copied; do nothing")
 
 
@@ -47,6 +48,7 @@ def run(desk: Desk) -> ExitCode:
         images=tuple(asked.images),
         of_volume=asked.volume,
         since=asked.since,
+        executor=asked.executor,
         dry_run=asked.dry_run,
     )
     given = GivenPasswords(

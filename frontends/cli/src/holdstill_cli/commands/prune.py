@@ -65,6 +65,7 @@ def add(commands: Commands) -> None:
         help="take packs apart of which less is needed (50%%)",
     )
     parser.add_argument("--fence", action="store_true", help="do not wait for backups under way: they begin again")
+    parser.add_argument("--executor", metavar="URL", help="who takes packs apart: dask://HOST:8786")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and why; do nothing")
 
 
@@ -76,6 +77,7 @@ def run(desk: Desk) -> ExitCode:
         volumes=frozenset(asked.volume),
         repack_below=asked.repack_below,
         fence=asked.fence,
+        executor=asked.executor,
         dry_run=asked.dry_run,
     )
     with desk.job() as talk:
