@@ -40,7 +40,10 @@ def distrusted_code(folder: Path) -> str | None:
     for inner, folders, files in os.walk(folder):
         for name in [*folders, *(file for file in files if file.endswith(".py"))]:
             path = Path(inner, name)
-            status = path.lstat()
+            try:
+                status = path.lstat()
+            except FileNotFoundError:
+                continue  # it went meanwhile: it is no danger
             step = _Step(path, status.st_uid, status.st_mode)
             if reason := distrusted(path) if step.is_link else step.reason(guarded=False):
                 return reason

@@ -82,6 +82,12 @@ def test_every_file_of_a_package_counts(install, tmp_path):
     assert "inner/part.py is writable by others (mode 662)" in row.broken
     assert not (package / "__init__.ran").exists()
 
+    (package / "inner/part.py").chmod(0o644)
+    (package / "inner/__pycache__").mkdir()
+    (package / "inner/__pycache__").chmod(0o777)
+    (row,) = (row for row in Plugins.installed().rows() if row.name == "deep")
+    assert "inner/__pycache__ is writable by others (mode 777)" in row.broken
+
 
 def test_where_the_engine_is_everybodys_there_is_nothing_to_guard(install, tmp_path):
     """A copy of the engine that others can write to, as in a developer's own folder."""

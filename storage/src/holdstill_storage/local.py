@@ -75,11 +75,15 @@ class LocalTarget(Target):
             return stored
 
     def _ensure(self, folder: str, root: int) -> None:
-        """Make the key's folders, durably; once for each folder, since somebody else may just have made them."""
+        """Make the key's folders, durably; once for each folder, since somebody else may just have made them. What
+        stands beside the first of them becomes durable with it.
+        """
         if folder and folder not in self._durable_folders:
-            self._ensure(folder.rpartition("/")[0], root)
+            above = folder.rpartition("/")[0]
+            self._ensure(above, root)
+            beside = [] if above else os.listdir(root)
             files.make_folder(folder, at=root)
-            self._durable_folders.add(folder)
+            self._durable_folders.update(beside, [folder])
 
     def _sweep_once(self, fresh: int, root: int) -> None:
         """Before the first write, remove what killed writers left. ``fresh`` tells the file system's own time."""
