@@ -72,6 +72,22 @@ def test_a_prune_leaves_what_is_locked_and_says_until_when(target):
     assert packs(repository) == []
 
 
+def test_what_is_locked_is_copied_once_however_often_one_prunes(target):
+    """A mostly empty pack that cannot go yet is not taken apart anew each time, nor is the copy, locked as it is."""
+    repository = create(target, lock_for=30 * DAY)
+    dropped, image = back_up(repository, "abcdefgh"), back_up(repository, "a")
+    repository.forget(dropped)
+    first = prune(repository, PruneRequest(repack_below=1.0), Agreeing(), now())
+    assert first.repack_stored_size > 0
+    there = packs(repository)
+    for _ in range(3):
+        again = prune(open_repository(target), PruneRequest(repack_below=1.0), Agreeing(), now())
+        assert (again.repack_read_size, again.repack_stored_size, again.deleted_packs) == (0, 0, 0)
+        assert again.locked_packs == first.locked_packs > 0
+        assert packs(repository) == there
+    assert restored(open_repository(target), image)
+
+
 def test_what_was_put_twice_is_deleted_once_and_for_all(target):
     """A put whose reply was lost is sent again: the bucket keeps both versions, and the older must not come back."""
     target.lock_new(30 * DAY, ("packs/",))

@@ -147,6 +147,16 @@ def test_a_time_that_cannot_be_stops_it(taken):
         decide([*every(1, 3), image(7, taken)], Retention(last=1), NOW)
 
 
+@pytest.mark.parametrize("taken", [NOW + dt.timedelta(hours=1), "yesterday", "2026-01-01T00:00:00"])
+@pytest.mark.parametrize("stranger", [{"path": "/w"}, {"host": "other"}, {"signer": "ab" * 32}])
+@pytest.mark.parametrize("retention", [Retention(last=1), Retention(versions=Versions(exists=1))])
+def test_one_hosts_time_stops_the_policy_of_no_other_volume(taken, stranger, retention):
+    doubtful = [image(7, taken, **stranger), image(8, NOW - dt.timedelta(days=9), **stranger)]
+    verdicts = decide([*every(1, 3), *doubtful], retention, NOW)
+    assert {int(each.image, 16) for each in verdicts if each.kept} == {2, 7, 8}
+    assert all("image 000000000000 of" in each.reason for each in verdicts if int(each.image, 16) > 6)
+
+
 def test_a_clock_that_is_a_little_off_does_not():
     assert kept([image(1, NOW + dt.timedelta(minutes=2))], Retention(last=1)) == {1}
 
@@ -206,6 +216,18 @@ def test_a_clock_behind_the_newest_image_drops_nothing(repository, target, three
     assert target.objects == before
 
 
+def test_what_is_stopped_by_a_wrong_clock_is_told_and_the_rest_goes(repository, keeper, three):
+    with repository.begin("host") as session:
+        made = keeper.store(repository, session, keeper.data(6, seed=7), path="/w")
+        ahead = session.commit(attrs.evolve(made, taken="2031-01-01T00:00:00Z"))
+    for dry_run in (True, False):
+        result = run(repository, dry_run=dry_run)
+        (warning,) = result.warnings
+        assert f"nothing of this volume was dropped: image {ahead.id[:12]} of /w" in warning
+    assert {each.id for each in repository.images()} == {three[2].id, ahead.id}
+    assert run(repository, volumes=frozenset({"/v"})).warnings == ()
+
+
 def test_only_the_named_volumes(repository, keeper, three):
     run(repository, volumes=frozenset({"/w"}))
     assert len(repository.images()) == 3
@@ -236,6 +258,11 @@ def test_freshness(newest, hurt, worry):
     [found] = freshness(images, (), dt.timedelta(hours=26), hurt, NOW)
     assert found.worry is worry
     assert bool(found.reason) == (worry is not Worry.NONE)
+
+
+def test_a_time_that_cannot_be_read_hides_no_other_volume():
+    found = freshness([image(0, NOW), image(1, "yesterday", "/w")], (), dt.timedelta(hours=1), (), NOW)
+    assert [(each.volume, each.worry) for each in found] == [("/v", Worry.NONE), ("/w", Worry.CRITICAL)]
 
 
 def test_a_volume_that_should_have_an_image_and_has_none():

@@ -1,5 +1,6 @@
 """Sealed repositories from the command line: where passwords come from, where they never are, and who may do what."""
 
+import base64
 import hashlib
 import os
 import pty
@@ -199,19 +200,23 @@ def test_one_engine_asks_once_and_changes_its_key_twice(sealed, tmp_path):
 def test_a_secret_is_in_no_output_no_log_and_no_journal(hold, sealed, file, other, volume, tmp_path, monkeypatch):
     monkeypatch.setenv("HOLDSTILL_PASSWORD", SECRET)
     monkeypatch.setenv("HOLDSTILL_NEW_PASSWORD", OTHER)
+    monkeypatch.setenv("HOLDSTILL_DEBUG", "1")
     seen = tmp_path / "seen"
     said = [
         hold("backup", "--json", "--presnapshotcmd", f"sh -c 'env > {seen}'", volume, repo=sealed),
         hold("key", "add", "--json", repo=sealed),
         hold("show", "latest", "--json", repo=sealed),
         hold("verify", "--json", repo=sealed),
+        hold("backup", "--json", "--presnapshotcmd", "sh -c 'env >&2; exit 1'", volume, repo=sealed),
+        hold("images", "--password-file", volume, repo=sealed),
     ]
-    assert [ran.code for ran in said] == [0, 0, 0, 0]
+    assert [ran.code for ran in said] == [0, 0, 0, 0, 1, 2]
     text = "".join(ran.out + ran.err for ran in said) + seen.read_text()
     text += "".join(path.read_text("latin-1") for path in (tmp_path / "state").rglob("*") if path.is_file())
     for secret in (SECRET, OTHER):
         assert secret not in text
-        assert secret.encode().hex() not in text
+        assert secret.encode().hex() not in text.lower()
+        assert base64.b64encode(secret.encode()).decode().rstrip("=") not in text
     assert "HOLDSTILL_STATE" in seen.read_text()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterable
 
+from holdstill.errors import ClockDoubtful
 from holdstill.model.image import Image
 from holdstill.model.results import Freshness, Worry
 from holdstill.model.volume import Consistency
@@ -14,21 +15,32 @@ from holdstill.repository.retention import SKEW, time_of
 def freshness(
     images: Iterable[Image], volumes: Collection[str], max_age: dt.timedelta, hurt: Collection[str], now: dt.datetime
 ) -> list[Freshness]:
-    """One for each volume, by host and name; for each of ``volumes`` if some are named, whether imaged or not.
-
-    Raises ``ClockDoubtful`` for an image whose time cannot be read.
+    """One for each volume, by host and name; for each of ``volumes`` if some are named, whether imaged or not; and one
+    for each image whose time cannot be read.
     """
+    unreadable: list[Freshness] = []
     newest: dict[tuple[str, str], Image] = {}
     missing = set(volumes)
     for image in images:
         if volumes and image.volume.names.isdisjoint(volumes):
             continue
         missing -= image.volume.names
+        try:
+            time_of(image)
+        except ClockDoubtful as doubt:
+            unreadable.append(
+                Freshness(image.host, image.volume.path, image.id, image.taken, None, Worry.CRITICAL, doubt.message)
+            )
+            continue
         key = (image.host, image.volume.identity or image.volume.path)
         if key not in newest or _order(image) > _order(newest[key]):
             newest[key] = image
     found = [_of(image, max_age, hurt, now) for _, image in sorted(newest.items())]
-    return found + [Freshness("", volume, None, None, None, Worry.CRITICAL, "no image") for volume in sorted(missing)]
+    return (
+        found
+        + unreadable
+        + [Freshness("", volume, None, None, None, Worry.CRITICAL, "no image") for volume in sorted(missing)]
+    )
 
 
 def _order(image: Image) -> tuple[dt.datetime, int]:

@@ -20,6 +20,9 @@ SKEW: Final = dt.timedelta(minutes=5)
 #: rules that count days do not believe that so much time went by without an image
 LEAP: Final = dt.timedelta(days=60)
 
+#: a volume, as policies know it: host, identity, who signed if that is somebody who may only write
+_Key = tuple[str, str, str]
+
 _SLOTS: Final[dict[str, Callable[[dt.datetime], str]]] = {
     "hourly": lambda taken: taken.strftime("%Y-%m-%d %H:00"),
     "daily": lambda taken: taken.strftime("%Y-%m-%d"),
@@ -47,30 +50,58 @@ def decide(
     ended so.
 
     Whatever the policy says, a volume keeps its newest image, its newest clean one (a point in time, wholly read, not
-    known to be hurt), and the newest of those that was verified. Raises ``ClockDoubtful`` if an image is from the
-    future, or rules that count days would have to believe in a leap of time; ``UsageError`` for a policy that keeps
-    nothing.
+    known to be hurt), and the newest of those that was verified. One that is in ``doubts`` keeps all. Raises
+    ``ClockDoubtful`` if every volume is, or rules that count days would have to believe in a leap of time;
+    ``UsageError`` for a policy that keeps nothing.
     """
     if retention.keeps_nothing:
         raise UsageError("a policy must keep something", next_step="Say --keep-last 1, for example.")
-    # What hosts sign that may only write is counted by itself: they can name any host and volume.
-    volumes: dict[tuple[str, str, str], list[_Dated]] = {}
+    images = list(images)
+    doubted = doubts(images, now)
+    volumes: dict[_Key, list[_Dated]] = {}
+    verdicts = []
     for image in images:
-        dated = _Dated(image, time_of(image))
-        if dated.taken > now + SKEW:
-            raise ClockDoubtful(
-                f"it was taken at {image.taken}, and here it is {now:%Y-%m-%dT%H:%M:%SZ}: one clock is wrong",
-                subject=f"image {image.id[:12]} of {image.host}",
-                next_step="Set this host's clock right; if the image's time is wrong, `holdstill delete` it.",
-            )
-        volumes.setdefault((image.host, image.volume.identity or image.volume.path, image.signer), []).append(dated)
+        if doubt := doubted.get(_key(image)):
+            verdicts.append(Fate(image.id, image.host, image.volume.path, image.taken, True, f"{doubt}"))
+        else:
+            volumes.setdefault(_key(image), []).append(_Dated(image, time_of(image)))
+    if doubted and not volumes:
+        raise next(iter(doubted.values()))  # then it is this host's clock
     if retention.versions is not None and (retention.versions.extra_days, retention.versions.only_days) != (None, None):
         _no_leap([each.taken for some in volumes.values() for each in some], now)
-    verdicts = []
     for _, dated_images in sorted(volumes.items()):
         newest_first = sorted(dated_images, key=lambda each: (each.taken, each.image.number), reverse=True)
         verdicts += _Volume(newest_first, retention, now, good, hurt).verdicts()
     return verdicts
+
+
+def doubts(images: Iterable[Image], now: dt.datetime) -> dict[_Key, ClockDoubtful]:
+    """Volumes of which nothing may be dropped, as an image of theirs is from the future, or has no time at all. One
+    host whose clock is wrong, or who lies, is not to stop the policies of others.
+    """
+    found: dict[_Key, ClockDoubtful] = {}
+    for image in images:
+        try:
+            ahead = time_of(image) > now + SKEW
+        except ClockDoubtful as doubt:
+            found[_key(image)] = doubt
+            continue
+        if ahead:
+            found[_key(image)] = ClockDoubtful(
+                f"it was taken at {image.taken}, and here it is {now:%Y-%m-%dT%H:%M:%SZ}: one clock is wrong",
+                subject=_named(image),
+                next_step="Set this host's clock right; if the image's time is wrong, `holdstill delete` it.",
+            )
+    return found
+
+
+def _key(image: Image) -> _Key:
+    # What hosts sign that may only write is counted by itself: they can name any host and volume.
+    return image.host, image.volume.identity or image.volume.path, image.signer
+
+
+def _named(image: Image) -> str:
+    return f"image {image.id[:12]} of {image.volume.path} on {image.host}"
 
 
 def _no_leap(times: list[dt.datetime], now: dt.datetime) -> None:
@@ -160,7 +191,7 @@ def time_of(image: Image) -> dt.datetime:
     if taken is None or taken.tzinfo is None:
         raise ClockDoubtful(
             f"its time cannot be read: {image.taken!r}",
-            subject=f"image {image.id[:12]}",
+            subject=_named(image),
             next_step="`holdstill delete` it, or delete by hand what is to go.",
         )
     return taken.astimezone(dt.UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import attrs
 
@@ -20,7 +20,7 @@ from holdstill.repository.carrying import Carriers
 from holdstill.repository.checks import Checks
 from holdstill.repository.prune import Prune
 from holdstill.repository.repository import Repository
-from holdstill.repository.retention import decide
+from holdstill.repository.retention import decide, doubts
 from holdstill.repository.session import Kept, unkept
 from holdstill.spi.conversation import Conversation
 
@@ -36,8 +36,9 @@ def prune(
     """Forget what the policy does not keep, and give back what no image needs. Asks ``prune.go``, cost shown before.
     ``elsewhere``: who repacks, in place of threads here.
 
-    Raises ``ClockDoubtful``, ``Declined``, ``ImageMissing`` (one that was to be kept went meanwhile), ``Cancelled``,
-    ``WorkersLost``, ``Damaged`` (an image cannot be read, so nothing is deleted), and what the target raises.
+    Raises ``ClockDoubtful`` (of each volume the time of some image is in doubt), ``Declined``, ``ImageMissing`` (one
+    that was to be kept went meanwhile), ``Cancelled``, ``WorkersLost``, ``Damaged`` (an image cannot be read: nothing
+    is deleted), and what the target raises.
     """
     work = Prune(repository, talk.tell, talk.cancelled, request.repack_below, request.fence, kept, elsewhere)
     images = {image.id: image for image in work.standing.images.values()}
@@ -46,7 +47,9 @@ def prune(
     for image in dropped:
         del work.standing.images[image.number]
     choice = work.choose()
+    stopped = _stopped(request, images.values(), now)
     plan = attrs.evolve(work.planned(choice), images=tuple(verdicts))
+    plan = attrs.evolve(plan, warnings=(*stopped, *plan.warnings))
     if request.dry_run:
         return plan
     if dropped or plan.deleted_packs or plan.repack_read_size:
@@ -61,7 +64,7 @@ def prune(
     verdicts = [attrs.evolve(each, kept=True, reason="protected") if each.image in stay else each for each in verdicts]
     result = work.run(choice)
     Checks(repository).tidy(work.standing.listed)
-    return attrs.evolve(result, images=tuple(verdicts))
+    return attrs.evolve(result, images=tuple(verdicts), warnings=(*stopped, *result.warnings))
 
 
 def _verdicts(repository: Repository, request: PruneRequest, images: Sequence[Image], now: dt.datetime) -> list[Fate]:
@@ -69,7 +72,7 @@ def _verdicts(repository: Repository, request: PruneRequest, images: Sequence[Im
     if request.retention is None:
         return []
     checks = Checks(repository)
-    chosen = [image for image in images if not request.volumes or not request.volumes.isdisjoint(image.volume.names)]
+    chosen = _chosen(request, images)
     verdicts = decide(chosen, request.retention, now, good=checks.good(), hurt=checks.hurt())
     by_id = {image.id: image for image in chosen}
     return [
@@ -78,6 +81,18 @@ def _verdicts(repository: Repository, request: PruneRequest, images: Sequence[Im
         else attrs.evolve(verdict, kept=True, reason="protected")
         for verdict in verdicts
     ]
+
+
+def _chosen(request: PruneRequest, images: Iterable[Image]) -> list[Image]:
+    return [image for image in images if not request.volumes or not request.volumes.isdisjoint(image.volume.names)]
+
+
+def _stopped(request: PruneRequest, images: Iterable[Image], now: dt.datetime) -> list[str]:
+    """Of volumes from which the policy drops nothing, as a time is in doubt."""
+    if request.retention is None:
+        return []
+    found = doubts(_chosen(request, images), now).values()
+    return sorted(f"nothing of this volume was dropped: {each}. {each.next_step}" for each in found)
 
 
 def _all_stand(repository: Repository, images: Sequence[Image]) -> None:
