@@ -8,7 +8,7 @@ import threading
 import attrs
 import pytest
 
-from holdstill.errors import HoldstillError, TargetError
+from holdstill.errors import HoldstillError, RepositoryError, TargetError
 from holdstill.model.image import Image
 from holdstill.model.requests import PruneRequest
 from holdstill.repository.repository import Repository
@@ -60,7 +60,8 @@ def tidy(repository):
 
 def copy_in(repository):
     vault = Vault()
-    assert not vault.copy(vault.open(), repository, vault.image(NEXT)).failed
+    if failed := vault.copy(vault.open(), repository, vault.image(NEXT)).failed:
+        raise RepositoryError(failed)  # a run of copies tells of each image what kept it from being copied
 
 
 def copy_out(repository):
