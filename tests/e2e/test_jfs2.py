@@ -215,7 +215,7 @@ def test_a_whole_volume_is_said_to_be_exact_inside_only(world, bench):
 
 
 def test_a_setting_that_there_is_not_is_wrong_usage(world, bench):
-    with pytest.raises(UsageError, match="no setting of jfs2"):
+    with pytest.raises(UsageError, match="jfs2 has no setting 'extent'"):
         bench.back_up(PLACE, mode=Mode.SNAPSHOT, provider_settings="jfs2.extent=fscntl")
     with pytest.raises(UsageError):
         bench.back_up(PLACE, provider_settings="jfs2")
