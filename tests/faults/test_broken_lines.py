@@ -67,7 +67,7 @@ def test_a_line_that_breaks_at_any_request_is_lived_through(place, record_proper
         due = set()
         rolls = dice(f"line {url[:4]}")
         quick = [Break.LOST_REPLY, dice("line").choice(SLOW)] if url.startswith("s3:") else [Break.LOST_REPLY]
-        kinds = [*QUICK, *SLOW] * 10 if full() else quick
+        kinds = [*QUICK, *SLOW] * 2 if full() else quick
         broken = 0
         for number, kind in enumerate(kinds):
             letters = f"abcdef{chr(65 + number % 26)}{number // 26}"
